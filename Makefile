@@ -1,0 +1,150 @@
+# Sluice: a reverse proxy that moves traffic between versions of a service.
+#
+#   make            build the three programs into build/release
+#   make check      install what is missing, build, run every test
+#   make demo       install what is missing, build, watch the whole main job (90 s)
+#   make deps       list the packages that are needed and missing (apt)
+#   make install    into DESTDIR= PREFIX=/usr/local
+#   make lint       formatting, floors, banned calls, manuals, static checks
+#   make asan       the same programs under ASan and UBSan; make asan T=check-unit tests them
+#   make fuzz       fuzz targets, FUZZ_SECONDS=60 each; make fuzz T=h1_head for one
+#   make bench      CPU per request beside haproxy and nginx, into bench/results
+#   make check-unit check-scenario    one half of the tests; S=name for one scenario
+#   make clean      remove build/
+#
+# Knobs: DEV=1 (warnings are errors), MODE=release|asan|debug, CC, CFLAGS, LDFLAGS, V=1.
+
+MODE ?= release
+B := build/$(MODE)
+PREFIX ?= /usr/local
+CC ?= cc
+VERSION := $(shell sed -n '/^\#\# \[\{0,1\}[0-9]/{s/^\#\# \[\{0,1\}\([0-9][0-9.]*\).*/\1/p;q}' CHANGELOG.md)
+ifeq ($(VERSION),)
+VERSION := 0.0.0
+endif
+
+PKGS := libevent openssl libnghttp2 jansson hiredis libcurl sqlite3
+HAVE_PKGS := $(shell pkg-config --exists $(PKGS) 2>/dev/null && echo yes)
+PKG_CFLAGS := $(if $(HAVE_PKGS),$(shell pkg-config --cflags $(PKGS)))
+
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
+        -Wwrite-strings -Wvla -Wformat=2 -Wundef -fno-common
+HARD := -fstack-protector-strong -fstack-clash-protection -fPIE -fno-strict-aliasing
+ifeq ($(shell uname -m),x86_64)
+HARD += -fcf-protection
+endif
+AUTOINIT.release := -ftrivial-auto-var-init=zero
+HAS_AUTOINIT := $(shell echo | $(CC) -ftrivial-auto-var-init=zero -x c -c -o /dev/null - 2>/dev/null && echo yes)
+HARD += $(if $(HAS_AUTOINIT),$(AUTOINIT.$(MODE)))
+OPT.release := -O2 -g -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3
+OPT.debug := -O0 -g3 -DSLUICE_DEBUG
+OPT.asan := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
+            -fno-sanitize-recover=all -DSLUICE_DEBUG
+OPT.fuzz := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined,fuzzer-no-link \
+            -fno-sanitize-recover=all -DSLUICE_DEBUG
+LINK.release := -Wl,-z,relro,-z,now,-z,noexecstack
+LINK.asan := -fsanitize=address,undefined
+LINK.fuzz := -fsanitize=address,undefined
+ifeq ($(MODE),fuzz)
+CC := clang
+endif
+
+ALLC := -std=gnu11 -D_GNU_SOURCE -DSLUICE_VERSION='"$(VERSION)"' $(WARN) $(if $(DEV),-Werror) \
+        $(HARD) $(OPT.$(MODE)) -ffile-prefix-map=$(CURDIR)=. -I. -MMD -MP $(PKG_CFLAGS) $(CFLAGS)
+ALLL := -pie -rdynamic $(LINK.$(MODE)) -Wl,--as-needed $(LDFLAGS)
+
+MAINS := proxy/proc/main.c control/main.c control/ctl/main.c
+SRC := $(filter-out $(MAINS),$(sort $(shell find proxy config control -name '*.c')))
+LIB := $(B)/libsluice.a
+BINS := $(B)/sluice $(B)/sluice-control $(B)/sluicectl
+UNITS := $(patsubst tests/unit/%.c,$(B)/tests/%,$(sort $(wildcard tests/unit/test_*.c)))
+
+BASE_LIBS := -levent_core -levent_extra -lcrypto -lm
+LIBS.sluice := -ljansson -lssl -lnghttp2 $(BASE_LIBS)
+LIBS.sluice-control := -ljansson -lsqlite3 -lcurl -lhiredis $(BASE_LIBS)
+LIBS.sluicectl := -ljansson -lcurl $(BASE_LIBS)
+LIBS.test := -ljansson -lsqlite3 -lcurl -lhiredis -lssl -lnghttp2 $(BASE_LIBS)
+
+Q := $(if $(V),,@)
+
+all: $(BINS)
+
+$(BINS): | need-pkgs
+need-pkgs:
+	@scripts/deps.sh --build --check
+
+$(B)/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(if $(V),,@echo "  CC $<")
+	$(Q)$(CC) $(ALLC) -c -o $@ $<
+
+$(LIB): $(SRC:%.c=$(B)/%.o)
+	@mkdir -p $(@D)
+	@rm -f $@
+	$(Q)ar rcs $@ $^
+
+$(B)/sluice: $(B)/proxy/proc/main.o $(LIB)
+	$(if $(V),,@echo "  LD $@")
+	$(Q)$(CC) $(ALLL) -o $@ $^ $(LIBS.sluice)
+$(B)/sluice-control: $(B)/control/main.o $(LIB)
+	$(if $(V),,@echo "  LD $@")
+	$(Q)$(CC) $(ALLL) -o $@ $^ $(LIBS.sluice-control)
+$(B)/sluicectl: $(B)/control/ctl/main.o $(LIB)
+	$(if $(V),,@echo "  LD $@")
+	$(Q)$(CC) $(ALLL) -o $@ $^ $(LIBS.sluicectl)
+
+$(B)/tests/%: $(B)/tests/unit/%.o $(LIB)
+	@mkdir -p $(@D)
+	$(if $(V),,@echo "  LD $@")
+	$(Q)$(CC) $(ALLL) -o $@ $^ $(shell pkg-config --libs check 2>/dev/null) $(LIBS.test)
+
+.SECONDARY:
+units: $(UNITS)
+
+check: deps-install all units
+	@$(MAKE) --no-print-directory check-unit check-scenario
+check-unit: all units
+	@scripts/check-unit.sh $(B)
+check-scenario: all
+	@MODE=$(MODE) scripts/check-scenario.sh $(B) $(S)
+
+demo: deps-install all
+	@python3 scripts/demo.py --build $(B)
+
+bench: deps-install all
+	@bench/run.sh $(B)
+
+asan debug:
+	@$(MAKE) --no-print-directory MODE=$@ $(or $(T),all)
+
+fuzz:
+	@scripts/fuzz.sh $(T)
+
+# One fuzz target: make MODE=fuzz build/fuzz/fuzz_NAME
+$(B)/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(LIB)
+	$(if $(V),,@echo "  LD $@")
+	$(Q)$(CC) $(ALLL) -fsanitize=fuzzer -o $@ $^ $(LIBS.test)
+
+lint:
+	@scripts/lint.sh
+
+format:
+	@clang-format -i $(shell find proxy config control tests bench -name '*.[ch]')
+
+deps:
+	@scripts/deps.sh
+deps-install:
+	@scripts/deps.sh --install
+
+install: all
+	@scripts/install.sh "$(B)" "$(DESTDIR)" "$(PREFIX)"
+
+clean:
+	rm -rf build
+
+help:
+	@sed -n '1,/^[^#]/{s/^# \{0,1\}//p}' Makefile
+
+.PHONY: all need-pkgs units check check-unit check-scenario demo bench asan debug fuzz lint \
+        format deps deps-install install clean help
+-include $(shell find $(B) -name '*.d' 2>/dev/null)

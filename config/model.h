@@ -1,0 +1,151 @@
+/*
+ * model.h - the validated configuration: immutable after conf_load, read by everyone.
+ *
+ * Every struct str here is NUL-terminated behind .n and lives in the conf's arena. Durations
+ * are milliseconds, weights are hundredths of a per cent (0..10000). Cross-references are
+ * indices into the arrays beside them, never names. What a field means, its default and its
+ * range stand in the field tables (config/fields.c), the only place that lists them.
+ *
+ * The same model serves three documents: the operator's file (sluice.jsonc), the *effective
+ * config* (conf_dump: every default written out), and the routing snapshot, which is an
+ * effective config with run-time state merged in (config/snapshot.h).
+ */
+#pragma once
+#include "proxy/base/arena.h"
+
+#define CONF_WEIGHT_FULL 10000 /* 100 % */
+
+struct conf_endpoint {
+    struct str name; /* "127.0.0.1:9001", "[::1]:80", as written and as shown */
+    struct str host; /* "127.0.0.1", "::1": an address; names are resolved at load */
+    uint16_t port;
+    /* run-time state, from the snapshot only; a config file gives up = true, cell = 0 */
+    bool up;       /* health says: may get traffic */
+    bool drain;    /* an operator said: no new traffic */
+    uint32_t cell; /* index into stats_slab.endpoints; 0: not counted */
+};
+
+struct conf_version {
+    struct str name;
+    struct conf_endpoint *endpoints;
+    size_t nendpoints;
+    uint32_t weight; /* 0..10000; all versions of a service sum to 10000 */
+    uint32_t cell;   /* index into stats_slab.versions; 0: not counted */
+    uint32_t age;    /* order of registration: the split puts older versions first */
+};
+
+enum conf_sticky_by {
+    CONF_STICKY_NONE,
+    CONF_STICKY_COOKIE,
+    CONF_STICKY_HEADER,
+    CONF_STICKY_IP
+};
+enum conf_balance { CONF_BALANCE_P2C, CONF_BALANCE_ROUND_ROBIN };
+
+struct conf_sticky {
+    enum conf_sticky_by by;
+    struct str name; /* of the cookie or the field (lower case) */
+    uint64_t ttl_ms; /* Max-Age of a cookie that we mint; 0: session cookie */
+};
+
+struct conf_health {
+    bool enabled; /* "health" present */
+    struct str path;
+    uint64_t interval_ms, timeout_ms;
+    uint32_t rise, fall;
+};
+
+struct conf_timeouts {
+    uint64_t connect_ms, first_byte_ms, idle_ms; /* 0: never */
+};
+
+enum { CONF_RETRY_CONNECT = 1, CONF_RETRY_RESET = 2 }; /* bits of conf_retry.on */
+struct conf_retry {
+    uint32_t attempts; /* all tries together; 1: no retry */
+    unsigned on;
+};
+
+enum conf_match_kind { CONF_MATCH_HEADER, CONF_MATCH_COOKIE };
+struct conf_match { /* all of an override's matches must hold */
+    enum conf_match_kind kind;
+    struct str name, value; /* exact value; a field name is lower case */
+};
+
+struct conf_override {
+    struct str name;
+    struct conf_match *matches;
+    size_t nmatches;
+    size_t version; /* index into the service's versions */
+};
+
+struct conf_service {
+    struct str name;
+    struct conf_version *versions;
+    size_t nversions;
+    struct conf_sticky sticky;
+    enum conf_balance balance;
+    struct conf_health health;
+    struct conf_timeouts timeouts;
+    struct conf_retry retry;
+    struct conf_override *overrides;
+    size_t noverrides;
+    struct str rollout; /* run-time: id of the rollout that owns the weights, or empty */
+};
+
+struct conf_route {
+    struct str host;                   /* lower case, no port; empty: any */
+    struct str path;                   /* prefix, matched by bytes; starts with '/' */
+    struct str flag_key, flag_variant; /* predicate; key empty: none */
+    size_t service;
+};
+
+struct conf_listener {
+    struct str name;
+    struct str address; /* as written */
+    struct str host;    /* "0.0.0.0", "127.0.0.1", "::" */
+    uint16_t port;      /* 0: the kernel picks; only tests want that */
+};
+
+struct conf_control {
+    struct str socket;            /* path */
+    uint32_t mode;                /* of the socket file */
+    struct str listen, telemetry; /* "127.0.0.1:9900" or empty; loopback only for now */
+};
+
+enum conf_key_source { CONF_KEY_COOKIE, CONF_KEY_HEADER, CONF_KEY_IP };
+struct conf_key { /* one link of flags.targeting_key */
+    enum conf_key_source source;
+    struct str name;
+};
+
+struct conf_flags {
+    bool enabled;     /* "flags" present */
+    struct str redis; /* URL "redis://[user:pass@]host:port/db" or empty */
+    struct str env;
+    struct str bootstrap; /* absolute path of a flagd document, or empty */
+    struct conf_key *keys;
+    size_t nkeys;
+};
+
+enum conf_log_format { CONF_LOG_JSON, CONF_LOG_OFF };
+struct conf_access_log {
+    struct str path; /* "-": stdout */
+    enum conf_log_format format;
+};
+
+struct conf { /* owned by whoever called conf_load or conf_parse; conf_free */
+    struct arena arena;
+    struct str source; /* path it came from, or empty */
+    uint32_t workers;
+    struct str user; /* empty: stay */
+    struct str state_dir;
+    struct conf_control control;
+    struct conf_listener *listeners;
+    size_t nlisteners;
+    struct conf_service *services;
+    size_t nservices;
+    struct conf_route *routes; /* in file order */
+    size_t nroutes;
+    struct conf_flags flags;
+    struct conf_access_log access_log;
+};

@@ -1,0 +1,148 @@
+/*
+ * stats.h - counters and histograms in shared memory: evidence flows up.
+ *
+ * One memfd holds a header and MAX_WORKERS+1 slabs. Slab i is written by worker i alone, with
+ * relaxed stores and no locks; the last slab is the *retired* one, written by the supervisor
+ * alone. When a worker dies the supervisor adds its counters to the retired slab and zeroes the
+ * worker's slab, so sums over all slabs never go back and gauges never leak. Readers that see
+ * `fold_seq` odd or changed around a sum take it again.
+ *
+ * A *cell* is the index of a version or endpoint in every slab. The controller hands cells out
+ * (stable while the name lives, reused only after all workers have applied a snapshot without
+ * it) and names them in the routing snapshot. Cell 0 is "no version": proxy-made answers.
+ */
+#pragma once
+#include "proxy/base/hist.h"
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define STATS_MAGIC       0x534c4331u /* SLC1 */
+#define STATS_MAX_WORKERS 64
+#define STATS_VERSIONS    4096
+#define STATS_ENDPOINTS   16384
+#define STATS_FLAG_CELLS  4096
+#define STATS_RETIRED     STATS_MAX_WORKERS /* index of the retired slab */
+
+/* A counter or gauge with one writer: plain relaxed load and store, no bus lock. */
+typedef _Atomic uint64_t stat_t;
+
+static inline void stat_add(stat_t *s, uint64_t n)
+{
+    atomic_store_explicit(s, atomic_load_explicit(s, memory_order_relaxed) + n,
+                          memory_order_relaxed);
+}
+
+static inline void stat_sub(stat_t *s, uint64_t n)
+{
+    atomic_store_explicit(s, atomic_load_explicit(s, memory_order_relaxed) - n,
+                          memory_order_relaxed);
+}
+
+static inline void stat_set(stat_t *s, uint64_t n)
+{
+    atomic_store_explicit(s, n, memory_order_relaxed);
+}
+
+static inline uint64_t stat_get(const stat_t *s)
+{
+    return atomic_load_explicit((stat_t *)s, memory_order_relaxed);
+}
+
+/* Methods and codes that are counted apart; bounded, so series are bounded. */
+#define STATS_METHODS(X) X(GET) X(HEAD) X(POST) X(PUT) X(PATCH) X(DELETE) X(OPTIONS) X(OTHER)
+enum stats_method {
+#define X(m) STATS_METHOD_##m,
+    STATS_METHODS(X)
+#undef X
+        STATS_NMETHODS
+};
+#define STATS_NCODES 64 /* codes of their own; the rest of a class is counted as x00 */
+
+/* 0..STATS_NCODES-1 for a status 100..599; stats_code() is its inverse ("404"). */
+int stats_code_index(int status);
+int stats_code(int index); /* 0 for an unused index */
+const char *stats_method_name(enum stats_method m);
+
+/* Everything a version's traffic leaves behind. A *request* is an exchange with this version.
+ */
+struct stats_version {
+    /* counters */
+    stat_t requests[STATS_NCODES][STATS_NMETHODS]; /* answers sent, by code and method */
+    stat_t judged;         /* exchanges that count for the judge: not client aborts */
+    stat_t errors;         /* of those: status >= 500, upstream failure or timeout */
+    stat_t connect_failed; /* attempts that never got a connection */
+    stat_t retries;        /* second and later attempts */
+    stat_t client_aborts;
+    stat_t routed;              /* split decisions for this version, overrides left out */
+    stat_t overridden;          /* decisions by override or flag */
+    stat_t bytes_in, bytes_out; /* bodies: from clients, to clients */
+    stat_t duration_sum_us, first_byte_sum_us;
+    stat_t duration[HIST_BUCKETS];   /* whole exchange, head received to last byte sent */
+    stat_t first_byte[HIST_BUCKETS]; /* request forwarded to response head; no connect time */
+    stat_t last_routed_us; /* gauge-like: clock_mono_us of the latest exchange begun */
+    /* gauges: zeroed when the worker dies, never folded */
+    stat_t in_flight;
+};
+
+struct stats_endpoint {
+    stat_t requests, errors, connect_failed; /* counters */
+    stat_t in_flight, connections, idle;     /* gauges */
+};
+
+/* Kinds of bad input, as labels of sluice_http_violations_total{kind}. */
+#define STATS_VIOLATIONS(X)                                                                    \
+    X(REQUEST_LINE, "request_line")                                                            \
+    X(VERSION, "version") X(METHOD, "method") X(TARGET, "target") X(HOST, "host")              \
+        X(FIELD_NAME, "field_name") X(FIELD_VALUE, "field_value") X(OBS_FOLD, "obs_fold")      \
+            X(BARE_LF, "bare_lf") X(CONTENT_LENGTH, "content_length")                          \
+                X(TRANSFER_ENCODING, "transfer_encoding") X(CL_AND_TE, "cl_and_te")            \
+                    X(CHUNK, "chunk") X(TRAILER, "trailer") X(HEAD_SIZE, "head_size")          \
+                        X(URI_SIZE, "uri_size") X(FIELD_COUNT, "field_count")                  \
+                            X(LOOKALIKE, "lookalike") X(EXPECT, "expect")                      \
+                                X(UPGRADE, "upgrade") X(TIMEOUT, "timeout")                    \
+                                    X(RESPONSE, "response")
+enum stats_violation {
+#define X(id, name) STATS_BAD_##id,
+    STATS_VIOLATIONS(X)
+#undef X
+        STATS_NBAD
+};
+const char *stats_violation_name(enum stats_violation v);
+
+struct stats_slab {
+    /* who writes it */
+    stat_t pid;           /* 0: nobody */
+    stat_t started_ms;    /* wall clock */
+    stat_t heartbeat_us;  /* monotonic; stored once a loop turn at most, at least each second */
+    stat_t generation;    /* routing snapshot applied */
+    stat_t flags_version; /* flag-set snapshot applied */
+    /* counters */
+    stat_t connections_total, requests_total, rejected, no_route, no_endpoint;
+    stat_t violations[STATS_NBAD];
+    stat_t log_dropped;   /* access log lines that could not be written */
+    stat_t accept_failed; /* descriptor or memory limit */
+    stat_t loop_turns;
+    /* gauges */
+    stat_t connections, requests_in_flight;
+    stat_t flag_variants[STATS_FLAG_CELLS]; /* counters: evaluations by flag cell */
+    struct stats_version versions[STATS_VERSIONS];
+    struct stats_endpoint endpoints[STATS_ENDPOINTS];
+};
+
+struct stats {
+    uint32_t magic, workers;
+    stat_t fold_seq;        /* odd while the supervisor folds a dead worker's slab */
+    stat_t worker_restarts; /* written by the supervisor */
+    stat_t controller_restarts;
+    struct stats_slab slabs[STATS_MAX_WORKERS + 1];
+};
+
+/* A sealed-size memfd of sizeof(struct stats), pages appear as they are touched. -1: errno. */
+int stats_create(unsigned workers);
+/* Map it. WRITABLE for supervisor and workers. NULL: errno, or the magic does not match. */
+struct stats *stats_map(int fd, int writable);
+void stats_unmap(struct stats *s);
+/* Supervisor only: add slab WORKER's counters to the retired slab and zero it. */
+void stats_retire(struct stats *s, unsigned worker);

@@ -1,0 +1,43 @@
+/*
+ * plane.h - the data plane of one worker: everything between its listening sockets and the
+ * upstreams. The worker process (proxy/proc) owns one and feeds it what comes over ipc.
+ *
+ * No call here blocks. Snapshots are built into tables beside the current ones and swapped at
+ * once; a stream keeps the snapshot that it was routed with until it ends.
+ */
+#pragma once
+#include "proxy/base/check.h"
+#include "proxy/base/stats.h"
+#include "proxy/base/str.h"
+#include "proxy/event/loop.h"
+
+struct plane;
+
+struct plane_options {
+    unsigned slot;       /* of this worker; part of request ids */
+    unsigned workers;    /* how many there are: pools are capped at total / workers */
+    struct stats *stats; /* mapped writable; the plane writes slabs[slot] only */
+    uint64_t seed;       /* of its random numbers; tests fix it */
+};
+
+struct plane *plane_new(struct loop *l, const struct plane_options *o);
+void plane_free(struct plane *p); /* closes what is open, at once */
+
+/* Accept on FD (non-blocking, listening), which the plane now owns. */
+void plane_listen(struct plane *p, const char *name, int fd);
+void plane_unlisten(struct plane *p, const char *name); /* closes the fd; connections stay */
+
+/* 0: live for every request that is routed from now on. -1: refused, the old one stays, and
+ * *WHY is a malloc'd reason (xfree). DOC may be unmapped afterwards. */
+int plane_apply_snapshot(struct plane *p, struct str doc, uint64_t *generation,
+                         char **why) MUST_CHECK;
+int plane_apply_flags(struct plane *p, struct str doc, uint64_t sequence,
+                      char **why) MUST_CHECK;
+
+/* Access log lines go to FD (owned by the plane; the previous one is flushed and closed);
+ * -1: nowhere. */
+void plane_set_log(struct plane *p, int fd);
+
+/* Stop accepting, answer what is in flight with Connection: close, close idle connections;
+ * after DEADLINE_MS cut what is left. DONE runs once nothing is open any more. */
+void plane_drain(struct plane *p, uint64_t deadline_ms, loop_cb *done, void *arg);
