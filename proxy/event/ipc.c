@@ -44,6 +44,7 @@ static const char *const names[IPC_NTYPES] = {
     [IPC_ACK_SNAPSHOT] = "ack_snapshot",
     [IPC_ACK_FLAGS] = "ack_flags",
     [IPC_NACK] = "nack",
+    [IPC_NACK_FLAGS] = "nack_flags",
     [IPC_CONFIG] = "config",
     [IPC_WORKER] = "worker",
     [IPC_RELOADED] = "reloaded",

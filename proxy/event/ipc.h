@@ -27,6 +27,7 @@ enum ipc_type {
     IPC_ACK_SNAPSHOT, /* a = generation, live in this worker */
     IPC_ACK_FLAGS,    /* a = flag-set sequence */
     IPC_NACK,         /* a = generation, refused. text = why */
+    IPC_NACK_FLAGS,   /* a = flag-set sequence, refused. text = why */
     /* supervisor -> controller */
     IPC_CONFIG,     /* the effective config.  a = highest generation relayed so far,
                        b = highest flag-set sequence. fd = sealed config document (JSON),
