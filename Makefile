@@ -18,7 +18,7 @@ MODE ?= release
 B := build/$(MODE)
 PREFIX ?= /usr/local
 CC ?= cc
-VERSION := $(shell sed -n '/^\#\# \[\{0,1\}[0-9]/{s/^\#\# \[\{0,1\}\([0-9][0-9.]*\).*/\1/p;q}' CHANGELOG.md)
+VERSION := $(shell sed -n '/^\#\# \[\{0,1\}[0-9]/{s/^\#\# \[\{0,1\}\([0-9][0-9.]*\).*/\1/p;q}' CHANGELOG.md 2>/dev/null)
 ifeq ($(VERSION),)
 VERSION := 0.0.0
 endif

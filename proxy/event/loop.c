@@ -77,7 +77,6 @@ static void end_turn(struct loop *l)
         f->cb(f->arg);
     run_posted(l); /* what the flush found out */
     bury(l);
-    l->fresh = false;
 }
 
 void loop_turn(struct loop *l)
@@ -87,6 +86,7 @@ void loop_turn(struct loop *l)
 
     if (!STAILQ_EMPTY(&l->posts) || !STAILQ_EMPTY(&l->graves))
         flags |= EVLOOP_NONBLOCK;
+    l->fresh = false;
     ASSERT(event_base_loop(l->base, flags) >= 0);
     end_turn(l);
 }
