@@ -1,0 +1,72 @@
+/*
+ * engine.h - the controller without its API: every part, and who owns what.
+ *
+ * The engine begins when the supervisor's first IPC_CONFIG arrives: that names the state
+ * directory, hence the store, hence everything else. From then on the parts below are never
+ * NULL until engine_free. Parts are used directly through their own headers (desired.h for what
+ * should be, publish.h for making it so, events.h for saying so, rollouts.h for deciding).
+ *
+ * Invariant: what an API answer or an event claims is in the store before it is said, except an
+ * automatic revert, which is published first and stored next.
+ */
+#pragma once
+#include "proxy/base/check.h"
+#include "proxy/base/str.h"
+#include "proxy/event/loop.h"
+
+struct desired;
+struct events;
+struct flagsync;
+struct health;
+struct publish;
+struct rollouts;
+struct sampler;
+struct stats;
+struct store;
+struct workers;
+
+#define ENGINE_MAGIC 0x454e474eu /* ENGN */
+
+struct engine { /* owned by main; its parts are owned by it */
+    uint32_t magic;
+    struct loop *loop;       /* borrowed */
+    struct stats *stats;     /* borrowed, mapped read-only */
+    struct workers *workers; /* borrowed */
+    struct store *store;
+    struct events *events;
+    struct desired *desired;
+    struct publish *publish;
+    struct health *health;
+    struct sampler *sampler;
+    struct rollouts *rollouts;
+    struct flagsync *flagsync;
+    uint64_t started_ms; /* wall clock */
+    uint64_t started_us; /* monotonic */
+    bool draining;       /* the proxy goes down: readyz says 503 */
+    struct engine_reload *reload;
+};
+
+/*
+ * Build everything from the effective config DOC of the file PATH. GENERATION and SEQUENCE are
+ * the highest snapshot numbers that the workers may have seen. NULL: *WHY is a malloc'd reason
+ * (xfree); a store that cannot be opened is one.
+ */
+struct engine *engine_new(struct loop *l, struct stats *s, struct workers *w, struct str doc,
+                          struct str path, uint64_t generation, uint64_t sequence,
+                          char **why) MUST_CHECK;
+void engine_free(struct engine *e);
+
+/* A later IPC_CONFIG: the file was read again. Weights, API versions and rollouts stay. */
+void engine_config(struct engine *e, struct str doc, struct str path);
+/* The supervisor's answer to a reload; DIAGS is a JSON array, empty text when OK. */
+void engine_reloaded(struct engine *e, bool ok, struct str diags);
+struct workers_row;
+void engine_worker(struct engine *e, const struct workers_row *row);
+
+/* Ask for a reload. CB runs once, never before this returns: OK, or DIAGS as JSON text. */
+typedef void engine_reload_cb(void *arg, bool ok, struct str diags);
+void engine_request_reload(struct engine *e, engine_reload_cb *cb, void *arg);
+
+/* What an operator should know: appends strings to the JSON array LIST. */
+struct json_t;
+void engine_warnings(const struct engine *e, struct json_t *list);
