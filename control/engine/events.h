@@ -19,16 +19,16 @@ void events_free(struct events *e); /* subscribers must be gone */
 
 /* One fact. TYPE is one of the names of the contract ("endpoint.down"); SERVICE and ROLLOUT may
  * be NULL; DATA (may be NULL) is stolen. MESSAGE is a sentence for people. */
-struct event {
+struct fact {
     const char *type, *service, *rollout, *message;
     json_t *data;
 };
 
 /*
- * Append EV to the store and tell subscribers. A store that fails loses nothing but durability:
+ * Append F to the store and tell subscribers. A store that fails loses nothing but durability:
  * the event is still told, with the next number, and logged.
  */
-void events_emit(struct events *e, struct event ev);
+void events_emit(struct events *e, struct fact f);
 /* The same with a formatted message and without data of its own. */
 void events_say(struct events *e, const char *type, const char *service, const char *rollout,
                 const char *fmt, ...) PRINTF_LIKE(5, 6);
