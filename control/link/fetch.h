@@ -1,0 +1,41 @@
+/*
+ * fetch.h - HTTP requests of the controller, by libcurl on the loop.
+ *
+ * A fetch calls back exactly once, on a later turn, unless it is cancelled. http and https
+ * only, no redirects, no proxy from the environment, no cookies; connections are kept and
+ * reused.
+ */
+#pragma once
+#include "proxy/base/check.h"
+#include "proxy/base/str.h"
+#include "proxy/event/loop.h"
+
+struct fetcher; /* one a process: connections and the multi handle */
+struct fetch;   /* one request under way; owned by the fetcher */
+
+struct fetcher *fetcher_new(struct loop *l);
+void fetcher_free(struct fetcher *f); /* what is under way is cancelled */
+
+struct fetch_options {          /* all of it is copied */
+    const char *method;         /* NULL: GET */
+    const char *url;            /* "http://127.0.0.1:9001/up" */
+    const char *const *headers; /* "Name: value", NULL-terminated; or NULL */
+    struct str body;            /* sent when .p is not NULL */
+    uint64_t timeout_ms;        /* for all of it; 0: 10 s */
+    size_t body_max;            /* bytes kept of the answer; the rest is not waited for */
+    bool fresh;                 /* a new connection, closed afterwards: for health checks */
+};
+
+struct fetch_result {
+    int status;        /* 200; 0: no answer */
+    const char *error; /* NULL with an answer; else why not: "Connection refused" */
+    struct str body;   /* valid during the callback */
+    bool truncated;    /* there was more than body_max */
+    uint64_t took_ms;
+};
+typedef void fetch_cb(void *arg, const struct fetch_result *r);
+
+/* Never NULL; a bad URL is an error in the result. The handle is gone once CB was called. */
+struct fetch *fetch_start(struct fetcher *f, const struct fetch_options *o, fetch_cb *cb,
+                          void *arg);
+void fetch_cancel(struct fetch *f); /* CB is not called; NULL is a no-op */
