@@ -1,0 +1,184 @@
+/*
+ * main.c - the command line of sluice(8).
+ *
+ * The supervisor and its workers are the same program: a worker is started with --worker, which
+ * is not for people.
+ */
+#include "config/conf.h"
+#include "proxy/base/log.h"
+#include "proxy/base/mem.h"
+#include "proxy/base/sys.h"
+#include "proxy/proc/supervisor.h"
+#include "proxy/proc/version.h"
+#include "proxy/proc/worker.h"
+
+#include <fcntl.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define DEFAULT_CONFIG "/etc/sluice/sluice.jsonc"
+
+enum { EXIT_USAGE = 2, EXIT_CONFIG = 11 };
+enum mode { RUN, CHECK, DUMP };
+
+struct command { /* what the command line asks for */
+    enum mode mode;
+    const char *config;
+    bool verbose;
+    long worker, workers; /* -1: not a worker */
+};
+
+static const char usage_text[] =
+    "usage: sluice [-tTvVh] [-c FILE]\n"
+    "\n"
+    "  -c, --config FILE  configuration (default " DEFAULT_CONFIG ")\n"
+    "  -t, --check        check it, report every mistake, exit 0 or 11\n"
+    "  -T, --dump         print what is in effect, defaults included, secrets hidden\n"
+    "  -v, --verbose      log debug lines as well\n"
+    "  -V, --version      versions of sluice and its libraries, how it was built\n"
+    "  -h, --help         this\n"
+    "\n"
+    "Signals: TERM and INT drain, HUP reloads, USR1 opens the access log again,\n"
+    "QUIT or a second INT stops at once.\n";
+
+/* The number of a hidden option, or -1. */
+static long number(const char *text)
+{
+    uint64_t n;
+
+    return str_to_u64(str_of(text), 65535, &n) ? (long)n : -1;
+}
+
+/* Exits for -V, -h and mistakes. */
+static struct command parse(int argc, char **argv)
+{
+    enum { OPT_WORKER = 256, OPT_WORKERS };
+    static const struct option options[] = {
+        {"config", required_argument, NULL, 'c'},
+        {"check", no_argument, NULL, 't'},
+        {"dump", no_argument, NULL, 'T'},
+        {"verbose", no_argument, NULL, 'v'},
+        {"version", no_argument, NULL, 'V'},
+        {"help", no_argument, NULL, 'h'},
+        {"worker", required_argument, NULL, OPT_WORKER},
+        {"workers", required_argument, NULL, OPT_WORKERS},
+        {NULL, 0, NULL, 0},
+    };
+    struct command c = {.config = DEFAULT_CONFIG, .worker = -1, .workers = -1};
+    int o;
+
+    while ((o = getopt_long(argc, argv, "c:tTvVh", options, NULL)) != -1)
+        switch (o) {
+        case 'c':
+            c.config = optarg;
+            break;
+        case 't':
+            c.mode = CHECK;
+            break;
+        case 'T':
+            c.mode = DUMP;
+            break;
+        case 'v':
+            c.verbose = true;
+            break;
+        case 'V':
+            version_print(stdout);
+            exit(EXIT_SUCCESS);
+        case 'h':
+            fputs(usage_text, stdout);
+            exit(EXIT_SUCCESS);
+        case OPT_WORKER:
+            c.worker = number(optarg);
+            break;
+        case OPT_WORKERS:
+            c.workers = number(optarg);
+            break;
+        default:
+            fputs(usage_text, stderr);
+            exit(EXIT_USAGE);
+        }
+    if (optind < argc) {
+        fprintf(stderr, "sluice: unexpected argument \"%s\"\n%s", argv[optind], usage_text);
+        exit(EXIT_USAGE);
+    }
+    return c;
+}
+
+/* NULL: it has mistakes, and they are on stderr. */
+static struct conf *load(const char *path)
+{
+    struct conf_diags d;
+    struct conf *conf;
+
+    conf_diags_init(&d);
+    conf = conf_load(path, &d);
+    if (d.list.n) {
+        struct str text = conf_diags_text(&d.arena, &d);
+
+        fwrite(text.p, 1, text.n, stderr);
+    }
+    conf_diags_release(&d);
+    return conf;
+}
+
+static int dump(const struct conf *conf)
+{
+    char *text = conf_dump(conf, true);
+    int rc = puts(text) < 0 || fflush(stdout) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+
+    xfree(text);
+    return rc;
+}
+
+static int run(const struct command *c)
+{
+    struct conf *conf = load(c->config);
+    int rc = EXIT_SUCCESS;
+
+    if (!conf)
+        return EXIT_CONFIG;
+    if (c->mode == RUN)
+        return supervisor_run(&(struct supervisor_options){c->config, conf, c->verbose});
+    if (c->mode == CHECK)
+        printf("%s: fine\n", c->config);
+    else
+        rc = dump(conf);
+    conf_free(conf);
+    return rc;
+}
+
+static int run_worker(const struct command *c)
+{
+    char who[32];
+
+    if (c->worker < 0 || c->workers < 1)
+        return EXIT_USAGE;
+    snprintf(who, sizeof(who), "worker/%ld", c->worker);
+    log_init(who, c->verbose ? LOG_DEBUG : LOG_INFO);
+    return worker_run((unsigned)c->worker, (unsigned)c->workers);
+}
+
+/* Descriptors 0 to 2 exist, so that no socket ever becomes somebody's stderr. */
+static void open_standard_fds(void)
+{
+    int fd;
+
+    do
+        fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    sys_close(fd);
+}
+
+int main(int argc, char **argv)
+{
+    struct command c;
+
+    open_standard_fds();
+    c = parse(argc, argv);
+    if (c.worker != -1 || c.workers != -1)
+        return run_worker(&c);
+    log_init("supervisor", c.verbose ? LOG_DEBUG : LOG_INFO);
+    return run(&c);
+}
