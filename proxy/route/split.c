@@ -1,0 +1,129 @@
+/*
+ * split.c - ranges of points for keys, and an even sequence for requests without one.
+ *
+ * The sequence is a schedule: with weight w a version's request j may come from slot
+ * floor(10000 j / w) on and must come before slot ceil(10000 (j + 1) / w). Taking, of those
+ * that may come, the one that must come first meets all of them (earliest deadline first on
+ * one processor), which is what keeps every version less than one request off its share. After
+ * 10000 slots everybody has had its weight, and it begins anew.
+ */
+#include "proxy/route/split.h"
+
+#include "proxy/base/check.h"
+#include "proxy/base/hash.h"
+
+#define SALT_SEED 0x53706c697453616cu /* fixed for ever: keys must not move */
+
+/* Insert version V of S, oldest first; of equal age, in the order of the file. */
+static void insert(struct split *sp, const struct conf_service *s, size_t v)
+{
+    size_t i = sp->n++;
+
+    for (; i && s->versions[sp->ranges[i - 1].version].age > s->versions[v].age; i--)
+        sp->ranges[i] = sp->ranges[i - 1];
+    sp->ranges[i] =
+        (struct split_range){.weight = s->versions[v].weight, .version = (uint32_t)v};
+}
+
+/* Where the sequence would be at SLOT: everybody's whole share, and what rounding left over to
+ * the heaviest, whose requests come earliest. */
+static void start_at(struct split *sp, uint32_t slot)
+{
+    uint32_t left = slot;
+
+    sp->slot = slot;
+    for (size_t i = 0; i < sp->n; i++) {
+        sp->ranges[i].given = slot * sp->ranges[i].weight / SPLIT_POINTS;
+        left -= sp->ranges[i].given;
+    }
+    for (; left; left--) {
+        struct split_range *most = NULL;
+        for (size_t i = 0; i < sp->n; i++) {
+            struct split_range *r = &sp->ranges[i];
+            bool rounded = r->given * SPLIT_POINTS < slot * r->weight;
+            if (rounded && (!most || r->weight > most->weight))
+                most = r;
+        }
+        ASSERT(most);
+        most->given++;
+    }
+}
+
+void split_init(struct split *sp, struct split_range *room, const struct conf_service *s,
+                uint32_t phase)
+{
+    uint32_t end = 0;
+
+    *sp = (struct split){.ranges = room};
+    for (size_t v = 0; v < s->nversions; v++)
+        if (s->versions[v].weight)
+            insert(sp, s, v);
+    for (size_t i = 0; i < sp->n; i++)
+        room[i].end = end += room[i].weight;
+    ASSERT(sp->n == 0 || end == SPLIT_POINTS);
+    start_at(sp, sp->n ? phase % SPLIT_POINTS : 0);
+}
+
+void split_resume(struct split *sp, const struct split *old)
+{
+    if (sp->n != old->n)
+        return;
+    for (size_t i = 0; i < sp->n; i++)
+        if (sp->ranges[i].weight != old->ranges[i].weight ||
+            sp->ranges[i].version != old->ranges[i].version)
+            return;
+    for (size_t i = 0; i < sp->n; i++)
+        sp->ranges[i].given = old->ranges[i].given;
+    sp->slot = old->slot;
+}
+
+uint64_t split_salt(struct str service)
+{
+    return hash64(service, SALT_SEED);
+}
+
+uint32_t split_point(struct str key, uint64_t salt)
+{
+    /* the high bits choose: scaling 64 bits down is even to one part in 10^15 */
+    return (uint32_t)((unsigned __int128)hash64(key, salt) * SPLIT_POINTS >> 64);
+}
+
+size_t split_pick(const struct split *sp, uint32_t point)
+{
+    for (size_t i = 0; i < sp->n; i++)
+        if (point < sp->ranges[i].end)
+            return sp->ranges[i].version;
+    return SPLIT_NOBODY;
+}
+
+static void begin_cycle(struct split *sp)
+{
+    sp->slot = 0;
+    for (size_t i = 0; i < sp->n; i++)
+        sp->ranges[i].given = 0;
+}
+
+size_t split_next(struct split *sp)
+{
+    struct split_range *next = NULL;
+    uint32_t first = UINT32_MAX;
+
+    if (sp->n <= 1)
+        return sp->n ? sp->ranges[0].version : SPLIT_NOBODY;
+    for (size_t i = 0; i < sp->n; i++) {
+        struct split_range *r = &sp->ranges[i];
+        uint32_t deadline;
+        if (r->given * SPLIT_POINTS >= (sp->slot + 1) * r->weight)
+            continue; /* may not come yet */
+        deadline = ((r->given + 1) * SPLIT_POINTS + r->weight - 1) / r->weight;
+        if (deadline < first) {
+            first = deadline;
+            next = r;
+        }
+    }
+    ASSERT(next);
+    next->given++;
+    if (++sp->slot == SPLIT_POINTS)
+        begin_cycle(sp);
+    return next->version;
+}
