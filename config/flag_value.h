@@ -52,7 +52,8 @@ static inline struct flag_value flag_bool(bool b)
 
 /*
  * What PATH ("user.level", "groups.0") leads to below ROOT. False: nothing there. The empty
- * path is ROOT itself. A member whose whole name is the path wins over the way down.
+ * path is ROOT itself. A path that leads nowhere is tried as the whole name of a member of
+ * ROOT: a flat context may have a member "http.method".
  */
 bool flag_value_at(const struct flag_value *root, struct str path, struct flag_value *out);
 

@@ -12,8 +12,7 @@
  * a mix of types gives false or null and never an error.
  */
 #pragma once
-#include "config/flag_value.h"
-#include "config/flagset.h"
+#include "config/flag_program.h" /* struct flag_variant */
 
 #define FLAG_STEPS   10000
 #define FLAG_SCRATCH 65536
@@ -35,14 +34,6 @@ enum flag_error {
 };
 const char *flag_reason_name(enum flag_reason r); /* "TARGETING_MATCH" */
 const char *flag_error_name(enum flag_error e);   /* "PARSE_ERROR"; NULL for FLAG_OK */
-
-struct flag_variant {
-    struct str name;
-    struct str json;     /* its value, rendered */
-    enum flag_kind kind; /* of its value */
-    bool header_safe;    /* NAME may stand in a field value as it is */
-    uint32_t cell;       /* index into stats_slab.flag_variants; 0: not counted */
-};
 
 struct flag_result {
     const struct flag_variant *variant; /* NULL: the code default; owned by the set */
