@@ -74,7 +74,7 @@ struct str httpd_query_value(struct arena *a, struct str query, const char *name
  * bug. Content-Length, Date and Connection are added by themselves. */
 void httpd_set_header(struct httpd_request *req, const char *name, const char *value);
 /* The answer, and the end of REQ. TYPE may be NULL (no body then). For HEAD the body is
- * measured and left out. BODY is copied. */
+ * measured and left out. BODY is copied. Also ends a stream whose client is gone. */
 void httpd_reply(struct httpd_request *req, int status, const char *type, struct str body);
 
 /* An answer that comes in pieces. Not for HEAD: httpd_start sends the head and httpd_send drops
