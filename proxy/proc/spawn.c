@@ -50,7 +50,11 @@ static int place_fds(int ipc_fd, int stats_fd)
 
     if (ipc < 0 || stats < 0)
         return -1;
-    return dup2(ipc, SPAWN_FD_IPC) < 0 || dup2(stats, SPAWN_FD_STATS) < 0 ? -1 : 0;
+    if (dup2(ipc, SPAWN_FD_IPC) < 0 || dup2(stats, SPAWN_FD_STATS) < 0)
+        return -1;
+    /* Ours are all close-on-exec; this is for what whoever started us left open. */
+    close_range(SPAWN_FD_STATS + 1, ~0u, 0);
+    return 0;
 }
 
 static void reset_signals(void)
