@@ -42,7 +42,9 @@ struct engine { /* owned by main; its parts are owned by it */
     struct flagsync *flagsync;
     uint64_t started_ms; /* wall clock */
     uint64_t started_us; /* monotonic */
+    uint64_t boot;       /* names this shared memory: counters start again with another */
     bool draining;       /* the proxy goes down: readyz says 503 */
+    bool store_failing;  /* the latest write did not work */
     struct engine_reload *reload;
 };
 
