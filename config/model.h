@@ -133,6 +133,11 @@ struct conf_access_log {
     enum conf_log_format format;
 };
 
+struct conf_secret { /* a text that came, wholly or in part, out of a FILE or CRED */
+    const char *text; /* .p of the struct str that holds it */
+    struct str shown; /* the same with "***" for the secret parts */
+};
+
 struct conf { /* owned by whoever called conf_load or conf_parse; conf_free */
     struct arena arena;
     struct str source; /* path it came from, or empty */
@@ -148,4 +153,6 @@ struct conf { /* owned by whoever called conf_load or conf_parse; conf_free */
     size_t nroutes;
     struct conf_flags flags;
     struct conf_access_log access_log;
+    struct conf_secret *secrets; /* what conf_dump must not show */
+    size_t nsecrets;
 };

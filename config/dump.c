@@ -1,0 +1,230 @@
+/*
+ * dump.c - a model as the JSON of an effective config: every default written out.
+ *
+ * Walks the field tables as loading does, so that what is dumped is what is read. Text that
+ * would look like a variable is escaped: a dump never expands to something else.
+ */
+#include "config/dump.h"
+#include "config/expand.h"
+#include "config/load.h"
+#include "config/units.h"
+
+struct dumper {
+    struct writer *w;
+    const struct conf *c;
+    const struct conf_service *service; /* the one being written */
+    struct arena tmp;
+    bool redact;
+};
+
+static void dump_table(struct dumper *d, const struct table *t, const char *base);
+
+static void put_text(struct dumper *d, struct str key, struct str s)
+{
+    for (size_t i = 0; d->redact && i < d->c->nsecrets; i++)
+        if (d->c->secrets[i].text == s.p)
+            s = d->c->secrets[i].shown;
+    writer_text(d->w, key, expand_escape(&d->tmp, s));
+}
+
+static void put_words(struct dumper *d, const struct field *f, unsigned bits)
+{
+    writer_open_flat(d->w, str_of(f->name), '[');
+    for (const struct word *word = f->words; word->name; word++)
+        if (bits & (unsigned)word->value)
+            writer_text(d->w, STR_NONE, str_of(word->name));
+    writer_close(d->w, ']');
+}
+
+static void put_elements(struct dumper *d, const struct field *f, const char *base)
+{
+    bool map = f->kind == FIELD_MAP;
+    struct str name = STR_NONE;
+    size_t n;
+    const char *at = field_array(f, base, &n);
+
+    writer_open(d->w, str_of(f->name), map ? '{' : '[');
+    for (size_t i = 0; i < n; i++, at += f->of->size) {
+        if (map)
+            memcpy(&name, at, sizeof(name));
+        if (f->of->is_service)
+            d->service = (const struct conf_service *)(const void *)at;
+        writer_open(d->w, name, '{');
+        dump_table(d, f->of, at);
+        writer_close(d->w, '}');
+    }
+    writer_close(d->w, map ? '}' : ']');
+}
+
+static void put_endpoints(struct dumper *d, const struct field *f, const char *base)
+{
+    size_t n;
+    const struct conf_endpoint *list = field_array(f, base, &n);
+
+    writer_open_flat(d->w, str_of(f->name), '[');
+    for (size_t i = 0; i < n; i++)
+        put_text(d, STR_NONE, list[i].name);
+    writer_close(d->w, ']');
+}
+
+static void put_weights(struct dumper *d, const struct field *f)
+{
+    const struct conf_service *s = d->service;
+
+    writer_open_flat(d->w, str_of(f->name), '{');
+    for (size_t i = 0; i < s->nversions; i++)
+        writer_raw(d->w, s->versions[i].name,
+                   unit_percent_text(&d->tmp, s->versions[i].weight));
+    writer_close(d->w, '}');
+}
+
+static void put_matches(struct dumper *d, const struct field *f, const char *base)
+{
+    size_t n, shown = 0;
+    const struct conf_match *list = field_array(f, base, &n);
+
+    for (size_t i = 0; i < n; i++) {
+        if (list[i].kind != (enum conf_match_kind)f->min)
+            continue;
+        if (shown++ == 0)
+            writer_open_flat(d->w, str_of(f->name), '{');
+        put_text(d, list[i].name, list[i].value);
+    }
+    if (shown > 0)
+        writer_close(d->w, '}');
+}
+
+static void put_keys(struct dumper *d, const struct field *f, const char *base)
+{
+    static const char *const prefix[] = {[CONF_KEY_COOKIE] = "cookie:",
+                                         [CONF_KEY_HEADER] = "header:",
+                                         [CONF_KEY_IP] = "client_ip"};
+    size_t n;
+    const struct conf_key *list = field_array(f, base, &n);
+
+    writer_open_flat(d->w, str_of(f->name), '[');
+    for (size_t i = 0; i < n; i++)
+        writer_text(
+            d->w, STR_NONE,
+            arena_printf(&d->tmp, "%s%.*s", prefix[list[i].source], STR_ARG(list[i].name)));
+    writer_close(d->w, ']');
+}
+
+static void put_group(struct dumper *d, const struct field *f, const char *base)
+{
+    base += f->offset;
+    if (f->absent && f->absent(base))
+        return;
+    writer_open(d->w, str_of(f->name), '{');
+    dump_table(d, f->of, base);
+    writer_close(d->w, '}');
+}
+
+/* Kinds that are one value in the struct. */
+static void put_scalar(struct dumper *d, const struct field *f, const char *base)
+{
+    struct str key = str_of(f->name), text;
+    uint64_t wide;
+    uint32_t number;
+    int word;
+
+    switch (f->kind) {
+    case FIELD_TEXT:
+        memcpy(&text, base + f->offset, sizeof(text));
+        if (text.n > 0) /* empty means absent */
+            put_text(d, key, text);
+        break;
+    case FIELD_NUMBER:
+        memcpy(&number, base + f->offset, sizeof(number));
+        writer_uint(d->w, key, number);
+        break;
+    case FIELD_MODE:
+        memcpy(&number, base + f->offset, sizeof(number));
+        writer_text(d->w, key, arena_printf(&d->tmp, "%04o", number));
+        break;
+    case FIELD_DURATION:
+        memcpy(&wide, base + f->offset, sizeof(wide));
+        writer_text(d->w, key, conf_duration_text(&d->tmp, wide));
+        break;
+    case FIELD_WORD:
+        memcpy(&word, base + f->offset, sizeof(word));
+        writer_text(d->w, key, str_of(word_name(f->words, word)));
+        break;
+    case FIELD_WORDS:
+        memcpy(&number, base + f->offset, sizeof(number));
+        put_words(d, f, number);
+        break;
+    default:
+        break;
+    }
+}
+
+static void put_field(struct dumper *d, const struct field *f, const char *base)
+{
+    struct str key = str_of(f->name);
+    size_t index;
+
+    switch (f->kind) {
+    case FIELD_FORMAT:
+        writer_uint(d->w, key, 1);
+        break;
+    case FIELD_INCLUDE:
+        break;
+    case FIELD_GROUP:
+        put_group(d, f, base);
+        break;
+    case FIELD_MAP:
+    case FIELD_LIST:
+        put_elements(d, f, base);
+        break;
+    case FIELD_ENDPOINTS:
+        put_endpoints(d, f, base);
+        break;
+    case FIELD_WEIGHTS:
+        put_weights(d, f);
+        break;
+    case FIELD_MATCHES:
+        put_matches(d, f, base);
+        break;
+    case FIELD_KEYS:
+        put_keys(d, f, base);
+        break;
+    case FIELD_SERVICE:
+        memcpy(&index, base + f->offset, sizeof(index));
+        writer_text(d->w, key, d->c->services[index].name);
+        break;
+    case FIELD_VERSION:
+        memcpy(&index, base + f->offset, sizeof(index));
+        writer_text(d->w, key, d->service->versions[index].name);
+        break;
+    default:
+        put_scalar(d, f, base);
+    }
+}
+
+static void dump_table(struct dumper *d, const struct table *t, const char *base)
+{
+    for (size_t i = 0; i < t->n; i++)
+        put_field(d, &t->fields[i], base);
+}
+
+void dump_config(struct writer *w, struct str key, const struct conf *c, bool redact)
+{
+    struct dumper d = {.w = w, .c = c, .redact = redact};
+
+    arena_init(&d.tmp, NULL, 0);
+    writer_open(w, key, '{');
+    dump_table(&d, fields_root(), (const char *)c);
+    writer_close(w, '}');
+    arena_release(&d.tmp);
+}
+
+char *conf_dump(const struct conf *c, bool redact)
+{
+    struct writer w;
+
+    writer_init(&w, 2);
+    dump_config(&w, STR_NONE, c, redact);
+    writer_put(&w, STR("\n"));
+    return writer_take(&w);
+}

@@ -1,0 +1,256 @@
+/*
+ * fields.c - the tables of fields.
+ *
+ * To add a field: one row here and one member in model.h. Defaults stand in .fallback as they
+ * would be written in a file and are parsed by the same code.
+ */
+#include "config/fields.h"
+#include "proxy/base/check.h"
+
+#define AT(type, member)   .offset = offsetof(struct type, member)
+#define MANY(type, member) AT(type, member), .count = offsetof(struct type, n##member)
+#define TABLE(id, type, title, rows)                                                           \
+    static const struct table id = {                                                           \
+        .name = title, .size = sizeof(struct type), .fields = rows, .n = ARRAY_LEN(rows)}
+
+#define SECOND 1000u
+#define HOUR   (3600u * SECOND)
+
+static bool no_sticky(const void *group)
+{
+    return ((const struct conf_sticky *)group)->by == CONF_STICKY_NONE;
+}
+
+static bool no_health(const void *group)
+{
+    return !((const struct conf_health *)group)->enabled;
+}
+
+static bool no_flags(const void *group)
+{
+    return !((const struct conf_flags *)group)->enabled;
+}
+
+static bool no_predicate(const void *group)
+{
+    return ((const struct conf_route *)group)->flag_key.n == 0;
+}
+
+static const struct word sticky_words[] = {{"cookie", CONF_STICKY_COOKIE},
+                                           {"header", CONF_STICKY_HEADER},
+                                           {"client_ip", CONF_STICKY_IP},
+                                           {NULL, 0}};
+static const struct word balance_words[] = {
+    {"p2c", CONF_BALANCE_P2C}, {"round_robin", CONF_BALANCE_ROUND_ROBIN}, {NULL, 0}};
+static const struct word retry_words[] = {
+    {"connect", CONF_RETRY_CONNECT}, {"reset", CONF_RETRY_RESET}, {NULL, 0}};
+static const struct word log_words[] = {
+    {"json", CONF_LOG_JSON}, {"off", CONF_LOG_OFF}, {NULL, 0}};
+
+static const struct field control_fields[] = {
+    {"socket", FIELD_TEXT, FORM_SOCKET, AT(conf_control, socket),
+     .fallback = "/run/sluice/control.sock", .doc = "UNIX socket of the control API"},
+    {"mode", FIELD_MODE, AT(conf_control, mode), .fallback = "0660",
+     .doc = "Permissions of that socket; who can open it can do everything"},
+    {"listen", FIELD_TEXT, FORM_LOOPBACK, AT(conf_control, listen),
+     .doc = "Also serve the control API on this loopback address"},
+    {"telemetry", FIELD_TEXT, FORM_LOOPBACK, AT(conf_control, telemetry),
+     .doc = "Serve only /metrics, /healthz and /readyz on this loopback address"},
+};
+TABLE(control_table, conf_control, "control", control_fields);
+
+static const struct field listener_fields[] = {
+    {"address", FIELD_TEXT, FORM_LISTEN, .required = true, AT(conf_listener, address),
+     .doc = "Address and port to accept HTTP connections on"},
+};
+TABLE(listener_table, conf_listener, "listener", listener_fields);
+
+static const struct field version_fields[] = {
+    {"endpoints", FIELD_ENDPOINTS, .required = true, MANY(conf_version, endpoints), .min = 1,
+     .doc = "Addresses of the processes that serve this version; host names are looked up "
+            "once, at load"},
+};
+TABLE(version_table, conf_version, "version", version_fields);
+
+static const struct field sticky_fields[] = {
+    {"by", FIELD_WORD, .required = true, AT(conf_sticky, by), .words = sticky_words,
+     .doc = "What identifies a client; the same client keeps its version"},
+    {"name", FIELD_TEXT, FORM_TOKEN, AT(conf_sticky, name),
+     .doc = "Name of the cookie or header field; required for these two"},
+    {"ttl", FIELD_DURATION, AT(conf_sticky, ttl_ms), .max = 10000ull * HOUR, .fallback = "0s",
+     .doc = "Life of a cookie that the proxy sets; 0s: until the browser closes"},
+};
+TABLE(sticky_table, conf_sticky, "sticky", sticky_fields);
+
+static const struct field health_fields[] = {
+    {"path", FIELD_TEXT, FORM_TARGET, AT(conf_health, path), .fallback = "/",
+     .doc = "Asked for with GET; 2xx and 3xx mean healthy"},
+    {"interval", FIELD_DURATION, AT(conf_health, interval_ms), .min = 100, .max = HOUR,
+     .fallback = "1s", .doc = "Time from one check of an endpoint to the next"},
+    {"timeout", FIELD_DURATION, AT(conf_health, timeout_ms), .min = 10, .max = 60 * SECOND,
+     .fallback = "2s", .doc = "A check without an answer by then has failed"},
+    {"rise", FIELD_NUMBER, AT(conf_health, rise), .min = 1, .max = 100, .fallback = "2",
+     .doc = "Good checks in a row that bring an endpoint back"},
+    {"fall", FIELD_NUMBER, AT(conf_health, fall), .min = 1, .max = 100, .fallback = "3",
+     .doc = "Failed checks in a row that take an endpoint out"},
+};
+TABLE(health_table, conf_health, "health", health_fields);
+
+static const struct field timeouts_fields[] = {
+    {"connect", FIELD_DURATION, AT(conf_timeouts, connect_ms), .max = HOUR, .fallback = "1s",
+     .doc = "To open a connection to an endpoint; 0s: no limit"},
+    {"first_byte", FIELD_DURATION, AT(conf_timeouts, first_byte_ms), .max = 24 * HOUR,
+     .fallback = "30s", .doc = "From the request sent to the head of its answer; 0s: no limit"},
+    {"idle", FIELD_DURATION, AT(conf_timeouts, idle_ms), .max = 24 * HOUR, .fallback = "60s",
+     .doc = "Without a byte in either direction, inside an exchange; 0s: no limit"},
+};
+TABLE(timeouts_table, conf_timeouts, "timeouts", timeouts_fields);
+
+static const struct field retry_fields[] = {
+    {"attempts", FIELD_NUMBER, AT(conf_retry, attempts), .min = 1, .max = 10, .fallback = "2",
+     .doc = "All tries together; 1: never again"},
+    {"on", FIELD_WORDS, AT(conf_retry, on), .words = retry_words, .fallback = "connect reset",
+     .doc = "What is tried again, and only when it is safe"},
+};
+TABLE(retry_table, conf_retry, "retry", retry_fields);
+
+static const struct field match_fields[] = {
+    {"header", FIELD_MATCHES, MANY(conf_override, matches), .min = CONF_MATCH_HEADER,
+     .doc = "Header fields and the exact values they must have"},
+    {"cookie", FIELD_MATCHES, MANY(conf_override, matches), .min = CONF_MATCH_COOKIE,
+     .doc = "Cookies and the exact values they must have"},
+};
+TABLE(match_table, conf_override, "match", match_fields);
+
+static const struct field override_fields[] = {
+    {"name", FIELD_TEXT, FORM_NAME, .required = true, AT(conf_override, name),
+     .doc = "Name of the override, for logs"},
+    {"match", FIELD_GROUP, .required = true, .of = &match_table,
+     .doc = "Requests that it is for; all of it must hold"},
+    {"to", FIELD_VERSION, .required = true, AT(conf_override, version),
+     .doc = "The version they go to, whatever the weights say"},
+};
+TABLE(override_table, conf_override, "override", override_fields);
+
+static const struct field service_fields[] = {
+    {"versions", FIELD_MAP, .required = true, MANY(conf_service, versions), .min = 1,
+     .max = 1000, .of = &version_table, .doc = "Versions of the service by name"},
+    {"weights", FIELD_WEIGHTS, .computed = "all to the first version",
+     .doc = "Per cent of the traffic by version, in steps of 0.01, 100 in all; start values, "
+            "the control API changes them"},
+    {"sticky", FIELD_GROUP, AT(conf_service, sticky), .of = &sticky_table, .absent = no_sticky,
+     .computed = "every request by itself", .doc = "How clients keep their version"},
+    {"balance", FIELD_WORD, AT(conf_service, balance), .words = balance_words,
+     .fallback = "p2c", .doc = "How an endpoint of the version is chosen"},
+    {"health", FIELD_GROUP, AT(conf_service, health), .of = &health_table, .marked = true,
+     .absent = no_health, .computed = "no checks",
+     .doc = "Active HTTP checks of every endpoint"},
+    {"timeouts", FIELD_GROUP, AT(conf_service, timeouts), .of = &timeouts_table,
+     .doc = "Limits on waiting for an endpoint"},
+    {"retry", FIELD_GROUP, AT(conf_service, retry), .of = &retry_table,
+     .doc = "Second tries on another endpoint"},
+    {"overrides", FIELD_LIST, MANY(conf_service, overrides), .of = &override_table,
+     .doc = "Requests that go to one version always; the first that matches counts"},
+};
+static const struct table service_table = {.name = "service",
+                                           .size = sizeof(struct conf_service),
+                                           .is_service = true,
+                                           .fields = service_fields,
+                                           .n = ARRAY_LEN(service_fields)};
+
+static const struct field predicate_fields[] = {
+    {"key", FIELD_TEXT, FORM_FLAG_KEY, .required = true, AT(conf_route, flag_key),
+     .doc = "Key of the flag"},
+    {"variant", FIELD_TEXT, FORM_FLAG_KEY, .required = true, AT(conf_route, flag_variant),
+     .doc = "Variant that it must evaluate to for this request"},
+};
+TABLE(predicate_table, conf_route, "flag", predicate_fields);
+
+static const struct field route_fields[] = {
+    {"host", FIELD_TEXT, FORM_HOST, AT(conf_route, host), .computed = "any host",
+     .doc = "Host of the request, without a port"},
+    {"path", FIELD_TEXT, FORM_PREFIX, AT(conf_route, path), .fallback = "/",
+     .doc = "Prefix of the path; the longest one wins"},
+    {"service", FIELD_SERVICE, .required = true, AT(conf_route, service),
+     .doc = "Service that answers"},
+    {"flag", FIELD_GROUP, .of = &predicate_table, .absent = no_predicate,
+     .computed = "no condition", .doc = "Feature flag that must hold for the route to match"},
+};
+TABLE(route_table, conf_route, "route", route_fields);
+
+static const struct field flags_fields[] = {
+    {"redis", FIELD_TEXT, FORM_REDIS, AT(conf_flags, redis),
+     .doc = "Where flags live: redis://[user:password@]host[:port][/db]"},
+    {"env", FIELD_TEXT, FORM_NAME, AT(conf_flags, env), .fallback = "default",
+     .doc = "Name of the environment; its flags are apart from those of others"},
+    {"bootstrap", FIELD_TEXT, FORM_FOLDER, AT(conf_flags, bootstrap),
+     .doc = "File of flagd definitions used until Redis has answered, or without it"},
+    {"targeting_key", FIELD_KEYS, MANY(conf_flags, keys), .fallback = "client_ip",
+     .doc = "Who a flag is evaluated for: the first of these that a request has; "
+            "cookie:NAME, header:NAME or client_ip"},
+};
+TABLE(flags_table, conf_flags, "flags", flags_fields);
+
+static const struct field log_fields[] = {
+    {"path", FIELD_TEXT, FORM_LOG, AT(conf_access_log, path), .fallback = "-",
+     .doc = "File to append to; -: standard output"},
+    {"format", FIELD_WORD, AT(conf_access_log, format), .words = log_words, .fallback = "json",
+     .doc = "One JSON object a line, or nothing"},
+};
+TABLE(log_table, conf_access_log, "access_log", log_fields);
+
+static const struct field root_fields[] = {
+    {"version", FIELD_FORMAT, .required = true, .doc = "Version of this format: 1"},
+    {"workers", FIELD_NUMBER, AT(conf, workers), .min = 1, .max = 64,
+     .computed = "number of online cores", .doc = "Worker processes"},
+    {"user", FIELD_TEXT, FORM_USER, AT(conf, user), .computed = "stay",
+     .doc = "User that workers and controller become when started as root"},
+    {"state_dir", FIELD_TEXT, FORM_FOLDER, AT(conf, state_dir), .fallback = "/var/lib/sluice",
+     .doc = "Folder of everything that must survive a restart"},
+    {"control", FIELD_GROUP, AT(conf, control), .of = &control_table,
+     .doc = "Where the control API is served"},
+    {"listeners", FIELD_MAP, .required = true, MANY(conf, listeners), .min = 1,
+     .of = &listener_table, .doc = "Where clients connect, by name"},
+    {"services", FIELD_MAP, .required = true, MANY(conf, services), .of = &service_table,
+     .doc = "What requests are sent to, by name"},
+    {"routes", FIELD_LIST, .required = true, MANY(conf, routes), .of = &route_table,
+     .doc = "Which request goes to which service: most specific host, then longest path, then "
+            "the first in the file"},
+    {"flags", FIELD_GROUP, AT(conf, flags), .of = &flags_table, .marked = true,
+     .absent = no_flags, .computed = "no flags", .doc = "Feature flags"},
+    {"access_log", FIELD_GROUP, AT(conf, access_log), .of = &log_table,
+     .doc = "One line for every exchange"},
+    {"include", FIELD_INCLUDE,
+     .doc = "Patterns of further files, relative to this one; their maps are merged and their "
+            "lists appended"},
+};
+TABLE(root_table, conf, "config", root_fields);
+
+const struct table *fields_root(void)
+{
+    return &root_table;
+}
+
+const struct field *field_find(const struct table *t, struct str name)
+{
+    for (size_t i = 0; i < t->n; i++)
+        if (str_eq(str_of(t->fields[i].name), name))
+            return &t->fields[i];
+    return NULL;
+}
+
+const struct word *word_find(const struct word *words, struct str name)
+{
+    for (; words->name; words++)
+        if (str_eq(str_of(words->name), name))
+            return words;
+    return NULL;
+}
+
+const char *word_name(const struct word *words, int value)
+{
+    for (; words->name; words++)
+        if (words->value == value)
+            return words->name;
+    return NULL;
+}

@@ -1,0 +1,85 @@
+/*
+ * fields.h - the tables of fields: the only place that lists what a config may say.
+ *
+ * Loading, the dump, the schema, the manual's table and the suggestions for mistyped keys all
+ * walk these tables. A table describes one object of the document and the struct that it
+ * fills; a row describes one key of it.
+ */
+#pragma once
+#include "config/model.h"
+
+struct table;
+
+enum field_kind {
+    FIELD_FORMAT,    /* "version": the number 1; stored nowhere */
+    FIELD_INCLUDE,   /* patterns of files; gone after loading */
+    FIELD_TEXT,      /* struct str, checked by .form */
+    FIELD_NUMBER,    /* uint32_t in min..max */
+    FIELD_MODE,      /* uint32_t, written as octal text */
+    FIELD_DURATION,  /* uint64_t of milliseconds in min..max */
+    FIELD_WORD,      /* int, one of .words */
+    FIELD_WORDS,     /* unsigned, bits of .words */
+    FIELD_GROUP,     /* object; .of describes it, its struct is at .offset */
+    FIELD_MAP,       /* object of named objects: array of structs that begin with their name */
+    FIELD_LIST,      /* array of objects: array of structs */
+    FIELD_ENDPOINTS, /* array of addresses: array of conf_endpoint */
+    FIELD_WEIGHTS,   /* object version -> per cent: conf_version.weight */
+    FIELD_MATCHES,   /* object name -> value: appends to conf_override.matches, kind = .min */
+    FIELD_KEYS,      /* array of sources: array of conf_key */
+    FIELD_SERVICE,   /* name of a service: size_t index */
+    FIELD_VERSION    /* name of a version of the service around it: size_t index */
+};
+
+enum text_form { /* what a FIELD_TEXT must look like */
+                 FORM_ANY,
+                 FORM_USER,
+                 FORM_FOLDER,   /* file path, made absolute */
+                 FORM_SOCKET,   /* file path, made absolute, fits into sun_path */
+                 FORM_LOG,      /* "-" or file path, made absolute */
+                 FORM_LISTEN,   /* address to bind, port 0 allowed; fills the listener */
+                 FORM_LOOPBACK, /* address to bind on this machine only */
+                 FORM_TOKEN,    /* RFC 9110 token */
+                 FORM_HOST,     /* host of a request, made lower case */
+                 FORM_PREFIX,   /* path of a request */
+                 FORM_TARGET,   /* path of a request, with a query */
+                 FORM_NAME,     /* conf_name_ok */
+                 FORM_FLAG_KEY,
+                 FORM_REDIS
+};
+
+struct word {
+    const char *name;
+    int value;
+};
+
+struct field {
+    const char *name;
+    enum field_kind kind;
+    enum text_form form;
+    bool required;
+    size_t offset, count; /* of the value, and of the number of elements if it is an array */
+    bool marked;          /* groups: the struct begins with a bool: whether it was given */
+    uint64_t min, max;    /* range of numbers; of the number of elements, max 0: any */
+    const char *fallback; /* default as it would be written, NULL: none */
+    const char *computed; /* instead: what the default is, in words */
+    const struct word *words; /* ends with a NULL name */
+    const struct table *of;
+    /* groups that may be absent: whether the struct holds none */
+    bool (*absent)(const void *group);
+    const char *doc; /* one sentence, no full stop */
+};
+
+struct table {
+    const char *name; /* of one such object, for messages: "service" */
+    size_t size;      /* of the struct of one element */
+    bool is_service;  /* rows below find their versions in it */
+    const struct field *fields;
+    size_t n;
+};
+
+const struct table *fields_root(void);
+const struct field *field_find(const struct table *t, struct str name);
+/* How the value is written, for people: "text", "number 1 to 64", "list of addresses". */
+struct str field_type_text(struct arena *a, const struct field *f);
+const struct word *word_find(const struct word *words, struct str name);
+const char *word_name(const struct word *words, int value); /* NULL: none */

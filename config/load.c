@@ -1,0 +1,245 @@
+/*
+ * load.c - walk the field tables along a tree and fill the model.
+ *
+ * A table's rows are visited in their own order, not in the document's: versions exist before
+ * the weights that name them, services before routes.
+ */
+#include "config/load.h"
+
+#include <unistd.h>
+
+static void load_object(struct loader *l, const struct table *t, struct node *n, char *base);
+
+static void set_defaults(struct loader *l, const struct table *t, char *base)
+{
+    for (size_t i = 0; i < t->n; i++) {
+        const struct field *f = &t->fields[i];
+
+        if (f->kind == FIELD_GROUP && !f->absent)
+            set_defaults(l, f->of, base + f->offset);
+        else
+            load_default(l, f, base);
+    }
+}
+
+static void report_unknown(struct loader *l, const struct table *t, const struct node *n)
+{
+    struct str names[32];
+    struct conf_diag *g = diag_at(l->d, n, AT_KEY, "unknown key \"%.*s\"", STR_ARG(n->key));
+
+    ASSERT(t->n <= ARRAY_LEN(names));
+    for (size_t i = 0; i < t->n; i++)
+        names[i] = str_of(t->fields[i].name);
+    diag_suggest(l->d, g, n->key, names, t->n);
+}
+
+static void load_group(struct loader *l, const struct field *f, struct node *n, char *base)
+{
+    bool given = true;
+
+    base += f->offset;
+    if (f->absent)
+        set_defaults(l, f->of, base);
+    if (f->marked)
+        memcpy(base, &given, sizeof(given));
+    load_object(l, f->of, n, base);
+}
+
+static void check_count(struct loader *l, const struct field *f, const struct node *n)
+{
+    if (n->n < f->min)
+        (void)diag_at(l->d, n, AT_VALUE, "must have at least one %s", f->of->name);
+    else if (f->max > 0 && n->n > f->max)
+        (void)diag_at(l->d, n, AT_VALUE, "has %zu entries, at most %llu are possible", n->n,
+                      (unsigned long long)f->max);
+}
+
+/* The elements of a map (with names) or list. False: N is not one. */
+static bool load_elements(struct loader *l, const struct field *f, struct node *n, char *base)
+{
+    bool map = f->kind == FIELD_MAP;
+
+    if (n->kind != (map ? NODE_OBJECT : NODE_ARRAY)) {
+        load_wrong_kind(l, n, map ? "an object" : "an array");
+        return false;
+    }
+    check_count(l, f, n);
+
+    char *list = arena_zalloc(l->a, n->n * f->of->size + 1), *at = list;
+
+    field_set_array(f, base, list, n->n);
+    for (struct node *e = n->first; e; e = e->next, at += f->of->size) {
+        struct str name = map ? arena_str(l->a, e->key) : STR("");
+
+        set_defaults(l, f->of, at);
+        if (map)
+            memcpy(at, &name, sizeof(name));
+        if (map && !conf_name_ok(name)) {
+            struct conf_diag *g =
+                diag_at(l->d, e, AT_KEY, "not a name: \"%.*s\"", STR_ARG(name));
+
+            diag_hint(l->d, g,
+                      "1 to 64 letters, digits, '.', '_', '-'; begins with a letter "
+                      "or digit");
+        }
+        e->target = at;
+    }
+    return true;
+}
+
+static void load_field(struct loader *l, const struct field *f, struct node *n, char *base)
+{
+    if (f->kind == FIELD_GROUP) {
+        load_group(l, f, n, base);
+    } else if (f->kind == FIELD_MAP || f->kind == FIELD_LIST) {
+        if (!load_elements(l, f, n, base))
+            return;
+        for (struct node *e = n->first; e; e = e->next)
+            load_object(l, f->of, e, e->target);
+    } else {
+        load_value(l, f, n, base);
+    }
+}
+
+/* What a service has without being told: the order of its versions, and its weights. */
+static void finish_service(struct conf_service *s, const struct node *n)
+{
+    for (size_t i = 0; i < s->nversions; i++)
+        s->versions[i].age = (uint32_t)i;
+    if (s->nversions > 0 && !node_get(n, STR("weights")))
+        s->versions[0].weight = CONF_WEIGHT_FULL;
+}
+
+static void load_object(struct loader *l, const struct table *t, struct node *n, char *base)
+{
+    if (n->kind != NODE_OBJECT) {
+        load_wrong_kind(l, n, "an object");
+        return;
+    }
+    if (t->is_service)
+        l->service = (struct conf_service *)(void *)base;
+    n->target = base;
+    for (const struct node *c = n->first; c; c = c->next)
+        if (!field_find(t, c->key))
+            report_unknown(l, t, c);
+    for (size_t i = 0; i < t->n; i++) {
+        const struct field *f = &t->fields[i];
+        struct node *c = node_get(n, str_of(f->name));
+
+        if (c)
+            load_field(l, f, c, base);
+        else if (f->required)
+            (void)diag_at(l->d, n, n->key.p ? AT_KEY : AT_VALUE, "missing key \"%s\"", f->name);
+    }
+    if (t->is_service)
+        finish_service(l->service, n);
+}
+
+static void loader_init(struct loader *l, struct load_mode mode, struct conf_diags *d)
+{
+    *l = (struct loader){.mode = mode, .d = d, .c = xcalloc(1, sizeof(struct conf))};
+    arena_init(&l->tmp, NULL, 0);
+    arena_init(&l->c->arena, NULL, 0);
+    l->a = &l->c->arena;
+}
+
+static uint32_t online_cores(void)
+{
+    long n = sysconf(_SC_NPROCESSORS_ONLN);
+
+    return n < 1 ? 1 : n > 64 ? 64 : (uint32_t)n;
+}
+
+static void fill(struct loader *l, struct node *root)
+{
+    set_defaults(l, fields_root(), (char *)l->c);
+    load_object(l, fields_root(), root, (char *)l->c);
+    load_validate(l, root);
+    if (l->c->workers == 0)
+        l->c->workers = online_cores();
+    l->c->nsecrets = l->secrets.n;
+    l->c->secrets = arena_alloc(l->a, l->secrets.n * sizeof(*l->secrets.v) + 1);
+    if (l->secrets.n > 0)
+        memcpy(l->c->secrets, l->secrets.v, l->secrets.n * sizeof(*l->secrets.v));
+}
+
+/* Hand out the model if nothing was wrong; let go of everything else. ROOT may be NULL. */
+static struct conf *loader_finish(struct loader *l, struct node *root, size_t diags_before)
+{
+    struct conf *c = l->c;
+
+    if (root)
+        fill(l, root);
+    if (l->d->list.n > diags_before) {
+        diags_finish(l->d);
+        conf_free(c);
+        c = NULL;
+    }
+    for (size_t i = 0; i < l->documents.n; i++)
+        json_decref(l->documents.v[i]);
+    vec_release(&l->documents);
+    vec_release(&l->secrets);
+    names_release(&l->services);
+    arena_release(&l->tmp);
+    return c;
+}
+
+struct conf *load_parse(struct load_mode mode, struct str doc, const char *file,
+                        struct conf_diags *d)
+{
+    struct loader l;
+    size_t before = d->list.n;
+
+    loader_init(&l, mode, d);
+    l.c->source = arena_str(l.a, str_of(file ? file : ""));
+    return loader_finish(&l, load_text(&l, doc, file), before);
+}
+
+struct conf *load_tree(struct load_mode mode, struct node *root, struct conf_diags *d)
+{
+    struct loader l;
+    size_t before = d->list.n;
+
+    loader_init(&l, mode, d);
+    l.c->source = arena_str(l.a, STR(""));
+    return loader_finish(&l, root, before);
+}
+
+struct conf *conf_load(const char *path, struct conf_diags *d)
+{
+    struct loader l;
+    size_t before = d->list.n;
+
+    loader_init(&l, (struct load_mode){.lookup = true, .resolve = true}, d);
+    l.c->source = arena_str(l.a, str_of(path));
+    return loader_finish(&l, load_files(&l, path), before);
+}
+
+struct conf *conf_parse(struct str doc, const char *file, struct conf_diags *d)
+{
+    return load_parse((struct load_mode){.lookup = true, .resolve = true}, doc, file, d);
+}
+
+void conf_free(struct conf *c)
+{
+    if (!c)
+        return;
+    arena_release(&c->arena);
+    xfree(c);
+}
+
+const struct conf_service *conf_service_find(const struct conf *c, struct str name)
+{
+    for (size_t i = 0; i < c->nservices; i++)
+        if (str_eq(c->services[i].name, name))
+            return &c->services[i];
+    return NULL;
+}
+
+long conf_version_find(const struct conf_service *s, struct str name)
+{
+    for (size_t i = 0; i < s->nversions; i++)
+        if (str_eq(s->versions[i].name, name))
+            return (long)i;
+    return -1;
+}

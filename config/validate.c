@@ -1,0 +1,137 @@
+/*
+ * validate.c - mistakes that take more than one field to see.
+ *
+ * Works on the filled model, with the tree beside it for the places. Parts that could not be
+ * loaded have no target and were reported already.
+ */
+#include "config/load.h"
+
+static void report_second(struct loader *l, const struct node *n, enum diag_where where,
+                          const struct node *first, const char *message)
+{
+    struct conf_diag *g = diag_at(l->d, n, where, "%s", message);
+
+    diag_hint(l->d, g, "first given at %.*s", STR_ARG(diag_where(l->d, first)));
+}
+
+static void check_address(struct loader *l, struct names *seen, struct node *n)
+{
+    struct node *first;
+
+    if (!n || n->text.n == 0 || str_ends(n->text, STR(":0"))) /* the kernel picks: no clash */
+        return;
+    if ((first = names_add(seen, n->text, n)))
+        report_second(l, n, AT_VALUE, first, "two listeners with the same address");
+}
+
+static void check_addresses(struct loader *l, const struct node *root)
+{
+    struct node *listeners = node_get(root, STR("listeners"));
+    struct node *control = node_get(root, STR("control"));
+    struct names seen;
+
+    names_init(&seen, (listeners ? listeners->n : 0) + 2);
+    for (struct node *n = listeners ? listeners->first : NULL; n; n = n->next)
+        if (n->kind == NODE_OBJECT)
+            check_address(l, &seen, node_get(n, STR("address")));
+    if (control && control->kind == NODE_OBJECT) {
+        check_address(l, &seen, node_get(control, STR("listen")));
+        check_address(l, &seen, node_get(control, STR("telemetry")));
+    }
+    names_release(&seen);
+}
+
+static void lower(struct str s)
+{
+    char *p = (char *)(uintptr_t)s.p; /* our own copy */
+
+    for (size_t i = 0; i < s.n; i++)
+        p[i] = ascii_lower(p[i]);
+}
+
+static void check_sticky(struct loader *l, struct conf_service *s, struct node *n)
+{
+    struct node *name = node_get(n, STR("name")), *ttl = node_get(n, STR("ttl"));
+    struct conf_sticky *sticky = &s->sticky;
+
+    if (sticky->by == CONF_STICKY_NONE)
+        return;
+    if (sticky->by == CONF_STICKY_IP && name)
+        (void)diag_at(l->d, name, AT_KEY, "a client_ip has no name");
+    if (sticky->by != CONF_STICKY_IP && !name)
+        (void)diag_at(l->d, n, AT_KEY, "missing key \"name\": of the %s",
+                      sticky->by == CONF_STICKY_COOKIE ? "cookie" : "header field");
+    if (sticky->by != CONF_STICKY_COOKIE && ttl && sticky->ttl_ms > 0)
+        (void)diag_at(l->d, ttl, AT_KEY, "only a cookie has a ttl");
+    if (sticky->by == CONF_STICKY_HEADER)
+        lower(sticky->name);
+}
+
+static void check_overrides(struct loader *l, struct node *list)
+{
+    struct names seen;
+    struct node *name, *match, *first;
+
+    names_init(&seen, list->n);
+    for (struct node *n = list->first; n; n = n->next) {
+        const struct conf_override *o = n->target;
+
+        if (n->kind != NODE_OBJECT)
+            continue;
+        name = node_get(n, STR("name"));
+        if (name && o->name.n > 0 && (first = names_add(&seen, o->name, name)))
+            report_second(l, name, AT_VALUE, first, "two overrides with the same name");
+        match = node_get(n, STR("match"));
+        if (match && match->kind == NODE_OBJECT && o->nmatches == 0)
+            (void)diag_at(l->d, match, AT_VALUE, "matches nothing: give a header or a cookie");
+    }
+    names_release(&seen);
+}
+
+static void check_services(struct loader *l, const struct node *root)
+{
+    struct node *services = node_get(root, STR("services")), *part;
+
+    for (struct node *n = services ? services->first : NULL; n; n = n->next) {
+        if (n->kind != NODE_OBJECT || !n->target)
+            continue;
+        if ((part = node_get(n, STR("sticky"))) && part->kind == NODE_OBJECT)
+            check_sticky(l, n->target, part);
+        if ((part = node_get(n, STR("overrides"))) && part->kind == NODE_ARRAY)
+            check_overrides(l, part);
+    }
+}
+
+/* All that a route matches on, as one name. */
+static struct str route_condition(struct arena *a, const struct conf_route *r)
+{
+    return arena_printf(a, "%.*s\n%.*s\n%.*s\n%.*s", STR_ARG(r->host), STR_ARG(r->path),
+                        STR_ARG(r->flag_key), STR_ARG(r->flag_variant));
+}
+
+static void check_routes(struct loader *l, const struct node *root)
+{
+    struct node *routes = node_get(root, STR("routes")), *first;
+    struct names seen;
+
+    if (!routes || routes->kind != NODE_ARRAY)
+        return;
+    names_init(&seen, routes->n);
+    for (struct node *n = routes->first; n; n = n->next) {
+        if (n->kind != NODE_OBJECT)
+            continue;
+        if ((first = names_add(&seen, route_condition(&l->tmp, n->target), n)))
+            report_second(l, n, AT_VALUE, first,
+                          "never reached: same host, path and flag as an earlier route");
+    }
+    names_release(&seen);
+}
+
+void load_validate(struct loader *l, const struct node *root)
+{
+    if (root->kind != NODE_OBJECT)
+        return;
+    check_addresses(l, root);
+    check_services(l, root);
+    check_routes(l, root);
+}
