@@ -9,12 +9,11 @@
 
 enum {
     CHAR_TOKEN = 1,  /* RFC 9110 5.6.2 */
-    CHAR_FOLD = 2,   /* "_" and ".": some software reads them as "-" */
-    CHAR_VALUE = 4,  /* field-vchar, SP and HTAB, obs-text (RFC 9110 5.5) */
-    CHAR_TARGET = 8, /* 0x21..0x7e but "#": what browsers send, more than RFC 3986 */
-    CHAR_HOST = 16,  /* reg-name (RFC 3986 3.2.2) but "," */
-    CHAR_DIGIT = 32,
-    CHAR_UNRESERVED = 64 /* RFC 3986 2.3 */
+    CHAR_VALUE = 2,  /* field-vchar, SP and HTAB, obs-text (RFC 9110 5.5) */
+    CHAR_TARGET = 4, /* 0x21..0x7e but "#": what browsers send, more than RFC 3986 */
+    CHAR_HOST = 8,   /* reg-name (RFC 3986 3.2.2) but "," */
+    CHAR_DIGIT = 16,
+    CHAR_UNRESERVED = 32 /* RFC 3986 2.3 */
 };
 
 extern const uint8_t char_class[256];

@@ -71,17 +71,52 @@ unsigned field_traits(enum field_id id)
     return known[id].traits;
 }
 
+/* The letters of NAME, folded, into OUT; how many, or SIZE_MAX when there are more than
+ * LONGEST. */
+static size_t letters(struct str name, char out[LONGEST], bool *digits)
+{
+    size_t n = 0;
+
+    *digits = false;
+    for (size_t i = 0; i < name.n; i++) {
+        char c = name.p[i] | 0x20;
+        if (char_is(name.p[i], CHAR_DIGIT))
+            *digits = true;
+        if (c < 'a' || c > 'z')
+            continue;
+        if (n == LONGEST)
+            return SIZE_MAX;
+        out[n++] = c;
+    }
+    return n;
+}
+
+static bool same_letters(struct str twin, const char *text, size_t n)
+{
+    size_t at = 0;
+
+    for (size_t i = 0; i < twin.n; i++)
+        if (twin.p[i] != '-' && (at == n || twin.p[i] != text[at++]))
+            return false;
+    return at == n;
+}
+
 enum field_id field_twin(struct str name)
 {
-    char folded[LONGEST];
-    enum field_id id;
+    static const enum field_id twins[] = {
+#define X(A, id, name, traits) (traits) & FIELD_TWIN ? FIELD_##id : FIELD_OTHER,
+        FIELD_LIST(X, )
+#undef X
+    };
+    char text[LONGEST];
+    bool digits;
+    size_t n = letters(name, text, &digits);
 
-    if (name.n > LONGEST)
-        return FIELD_OTHER;
-    for (size_t i = 0; i < name.n; i++)
-        folded[i] = char_is(name.p[i], CHAR_FOLD) ? '-' : name.p[i];
-    id = field_id((struct str){folded, name.n});
-    return (known[id].traits & FIELD_TWIN) && field_id(name) != id ? id : FIELD_OTHER;
+    for (size_t i = 0; n <= LONGEST && i < ARRAY_LEN(twins); i++)
+        if (twins[i] != FIELD_OTHER && same_letters(known[twins[i]].name, text, n) &&
+            (!digits || (known[twins[i]].traits & FIELD_FRAMING)))
+            return twins[i];
+    return FIELD_OTHER;
 }
 
 bool field_name_ok(struct str name)

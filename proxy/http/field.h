@@ -14,7 +14,7 @@ enum field_traits {
     FIELD_FRAMING = 4,    /* decides where a message ends */
     FIELD_NO_TRAILER = 8, /* dropped from trailers (RFC 9110 6.5.1) */
     FIELD_ORIGIN = 16,    /* says who the client is: only trusted peers may send it */
-    FIELD_TWIN = 32,      /* a name that differs from it in "_" or "." for "-" is refused */
+    FIELD_TWIN = 32,      /* a name that only looks like it is refused: see field_twin */
     FIELD_ONCE = 64,      /* at most one line in a message */
 };
 
@@ -113,9 +113,9 @@ enum field_id field_id(struct str name);
 struct str field_name(enum field_id id);
 unsigned field_traits(enum field_id id); /* of enum field_traits; 0 for FIELD_OTHER */
 /*
- * The known field that NAME (a token) could be taken for by software that folds "_" and "."
- * into "-", if that field carries FIELD_TWIN and NAME is not that field itself; else
- * FIELD_OTHER.
+ * The field with FIELD_TWIN that NAME (a token not in the list) could be taken for: their
+ * letters are the same ("Transfer_Encoding", "X.Forwarded.For", "ContentLength"). Digits make a
+ * difference, but not from a field that frames. FIELD_OTHER: none.
  */
 enum field_id field_twin(struct str name);
 

@@ -12,8 +12,10 @@
 enum {
     CHUNK_SIZE,      /* first digit is due */
     CHUNK_DIGITS,    /* more digits, an extension or CR */
+    CHUNK_EXT_BLANK, /* a blank before ";" */
     CHUNK_EXT,       /* behind ";": a token is due */
     CHUNK_EXT_NAME,  /* in it */
+    CHUNK_EXT_NAMED, /* a blank behind it: "=" or ";" is due */
     CHUNK_EXT_EQUAL, /* behind "=": a token or a quote is due */
     CHUNK_EXT_VALUE,
     CHUNK_EXT_QUOTED,
@@ -70,6 +72,18 @@ static int bad_line_end(struct h1_body *b)
     return bad(b, STATS_BAD_BARE_LF, "bare CR or LF in chunked coding");
 }
 
+/* Behind a size, a name, a value: the next extension, or the end of the line. */
+static int extension_over(struct h1_body *b, char c, int after_blank)
+{
+    if (c == ';')
+        return CHUNK_EXT;
+    if (c == '\r' && b->state != after_blank)
+        return CHUNK_SIZE_LF;
+    if (c == ' ' || c == '\t')
+        return after_blank;
+    return bad(b, STATS_BAD_CHUNK, "bad chunk size or extension");
+}
+
 static int digit(struct h1_body *b, char c, bool first)
 {
     int value = uri_hex(c);
@@ -84,30 +98,28 @@ static int digit(struct h1_body *b, char c, bool first)
     }
     if (first)
         return bad(b, STATS_BAD_CHUNK, "chunk size is not hexadecimal");
-    if (c == ';')
-        return CHUNK_EXT;
-    if (c == '\r')
-        return CHUNK_SIZE_LF;
     if (c == '\n')
         return bad_line_end(b);
-    return bad(b, STATS_BAD_CHUNK, "chunk size is not hexadecimal");
+    return extension_over(b, c, CHUNK_EXT_BLANK);
 }
 
-/* The grammar of chunk-ext (RFC 9112 7.1.1) without its optional white space. */
+/* chunk-ext (RFC 9112 7.1.1): *( BWS ";" BWS name [ BWS "=" BWS ( token / quoted ) ] ). */
 static int extension(struct h1_body *b, char c)
 {
-    bool token = char_is(c, CHAR_TOKEN);
+    bool token = char_is(c, CHAR_TOKEN), blank = c == ' ' || c == '\t';
 
     if (++b->ext > H1_CHUNK_EXT_MAX + b->payload / 4)
         return bad(b, STATS_BAD_CHUNK, "too many chunk extensions");
     switch (b->state) {
     case CHUNK_EXT:
-        if (token)
-            return CHUNK_EXT_NAME;
+        if (token || blank)
+            return token ? CHUNK_EXT_NAME : CHUNK_EXT;
         break;
     case CHUNK_EXT_EQUAL:
-        if (token || c == '"')
-            return token ? CHUNK_EXT_VALUE : CHUNK_EXT_QUOTED;
+        if (token || blank)
+            return token ? CHUNK_EXT_VALUE : CHUNK_EXT_EQUAL;
+        if (c == '"')
+            return CHUNK_EXT_QUOTED;
         break;
     case CHUNK_EXT_ESCAPE:
         if (char_is(c, CHAR_VALUE))
@@ -119,13 +131,19 @@ static int extension(struct h1_body *b, char c)
         if (char_is(c, CHAR_VALUE))
             return CHUNK_EXT_QUOTED;
         break;
-    default: /* in a name or a value, or behind a quoted one */
-        if (token && b->state != CHUNK_EXT_END)
-            return b->state;
-        if (c == '=' && b->state == CHUNK_EXT_NAME)
+    case CHUNK_EXT_NAME:
+    case CHUNK_EXT_NAMED:
+        if (token && b->state == CHUNK_EXT_NAME)
+            return CHUNK_EXT_NAME;
+        if (c == '=')
             return CHUNK_EXT_EQUAL;
-        if (c == ';' || c == '\r')
-            return c == ';' ? CHUNK_EXT : CHUNK_SIZE_LF;
+        return extension_over(b, c, CHUNK_EXT_NAMED);
+    case CHUNK_EXT_VALUE:
+        if (token)
+            return CHUNK_EXT_VALUE;
+        return extension_over(b, c, CHUNK_EXT_BLANK);
+    default:
+        return extension_over(b, c, CHUNK_EXT_BLANK);
     }
     return bad(b, STATS_BAD_CHUNK, "bad chunk extension");
 }

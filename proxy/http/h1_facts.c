@@ -82,8 +82,7 @@ static bool check_authority(struct h1_parser *p, struct head *h)
     }
     if (!uri_authority_parse(target, &a))
         return refuse(p, 400, STATS_BAD_TARGET, "target has no valid authority");
-    if (head_has(h, FIELD_HOST) && !str_ieq(host, target))
-        return refuse(p, 400, STATS_BAD_HOST, "Host differs from the target");
+    /* a Host that differs is ignored and replaced: RFC 9112 3.2.2 */
     return true;
 }
 

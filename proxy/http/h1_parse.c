@@ -174,7 +174,7 @@ static enum line start_line(struct h1_parser *p, struct head *h, const char *buf
     return request_line(p, h, buf, n);
 }
 
-static enum line add_field(struct h1_parser *p, struct head *h, struct field f, bool folds)
+static enum line add_field(struct h1_parser *p, struct head *h, struct field f)
 {
     struct str name = head_name(h, &f);
     unsigned traits;
@@ -182,7 +182,7 @@ static enum line add_field(struct h1_parser *p, struct head *h, struct field f, 
     if (h->nfields == HEAD_MAX_FIELDS)
         return bad(p, 431, STATS_BAD_FIELD_COUNT, "too many fields");
     f.id = (uint8_t)field_id(name);
-    if (folds && f.id == FIELD_OTHER) {
+    if (f.id == FIELD_OTHER) {
         unsigned twin = field_traits(field_twin(name));
         if (p->response ? twin & FIELD_FRAMING : twin)
             return bad(p, 400, STATS_BAD_LOOKALIKE, "name looks like another field");
@@ -218,7 +218,6 @@ static enum line no_name(struct h1_parser *p, const struct head *h, const char *
 static enum line field_line(struct h1_parser *p, struct head *h, const char *buf, size_t n)
 {
     size_t at = p->line, end = at, most;
-    unsigned classes = 0;
     struct field f;
     enum line l;
 
@@ -227,8 +226,7 @@ static enum line field_line(struct h1_parser *p, struct head *h, const char *buf
         return l == LINE_OK ? LINE_LAST : l;
     }
     most = n - at < FIELD_NAME_MAX + 1 ? n : at + FIELD_NAME_MAX + 1;
-    for (uint8_t c; end < most && ((c = char_class[(uint8_t)buf[end]]) & CHAR_TOKEN); end++)
-        classes |= c;
+    end += chars_run(buf + at, most - at, CHAR_TOKEN);
     if (end == n && end - at <= FIELD_NAME_MAX)
         return LINE_MORE;
     if (end == at || end - at > FIELD_NAME_MAX || buf[end] != ':')
@@ -249,7 +247,7 @@ static enum line field_line(struct h1_parser *p, struct head *h, const char *buf
         end--;
     f.value_at = (uint32_t)at;
     f.value_n = (uint16_t)(end - at);
-    return add_field(p, h, f, classes & CHAR_FOLD);
+    return add_field(p, h, f);
 }
 
 static enum line too_long(struct h1_parser *p, size_t n)

@@ -59,7 +59,7 @@ struct head {
     uint64_t length; /* FRAMING_LENGTH */
     struct span method_text;
     struct span target;    /* as received */
-    struct span authority; /* host[:port], of an absolute target or of Host; may be empty */
+    struct span authority; /* host[:port]: of an absolute target, else of Host; see below */
     struct span path;      /* path and query of the target; see head_path */
     struct span reason;
     struct field fields[HEAD_MAX_FIELDS]; /* in order of arrival */
@@ -113,6 +113,8 @@ static inline struct str head_path(const struct head *h)
     return head_span(h, h->path);
 }
 
+/* What to forward as Host and to route on: an absolute target beats a Host that differs
+ * (RFC 9112 3.2.2). Empty for an HTTP/1.0 request that has neither. */
 static inline struct str head_authority(const struct head *h)
 {
     return head_span(h, h->authority);
