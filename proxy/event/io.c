@@ -1,0 +1,460 @@
+/*
+ * io.c - one non-blocking stream socket on raw libevent events.
+ *
+ * Invariant: an io with queued output is on the dirty list or has EV_WRITE registered.
+ * Callbacks to the owner are the last statement, or the io is looked at again after them (fd <
+ * 0: closed).
+ */
+#include "proxy/event/io.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#define READS_PER_WAKEUP 4 /* fairness: then the other connections have their turn */
+#define IOV_MAX_BLOCKS   8
+
+static void on_readable(evutil_socket_t fd, short what, void *arg);
+static void on_writable(evutil_socket_t fd, short what, void *arg);
+
+static void on_flush(void *arg)
+{
+    struct io_set *set = arg;
+    struct io *io;
+
+    while ((io = TAILQ_FIRST(&set->dirty)))
+        io_flush(io);
+}
+
+void io_set_init(struct io_set *set, struct loop *l)
+{
+    *set = (struct io_set){.loop = l};
+    blocks_init(&set->blocks);
+    TAILQ_INIT(&set->dirty);
+    loop_add_flusher(l, &set->flusher, on_flush, set);
+}
+
+void io_set_release(struct io_set *set)
+{
+    ASSERT(TAILQ_EMPTY(&set->dirty));
+    blocks_release(&set->blocks);
+}
+
+static void set_reading(struct io *io, bool on)
+{
+    if (io->reading == on)
+        return;
+    ASSERT((on ? event_add(&io->readable, NULL) : event_del(&io->readable)) == 0);
+    io->reading = on;
+}
+
+static void set_writing(struct io *io, bool on)
+{
+    if (io->writing == on)
+        return;
+    ASSERT((on ? event_add(&io->writable, NULL) : event_del(&io->writable)) == 0);
+    io->writing = on;
+}
+
+static void io_setup(struct io *io, struct io_set *set, int fd, io_cb *cb, void *owner)
+{
+    struct event_base *base = loop_base(set->loop);
+
+    *io = (struct io){.set = set, .fd = fd, .cb = cb, .owner = owner};
+    STAILQ_INIT(&io->out);
+    event_assign(&io->readable, base, fd, EV_READ | EV_PERSIST, on_readable, io);
+    event_assign(&io->writable, base, fd, EV_WRITE | EV_PERSIST, on_writable, io);
+}
+
+void io_open(struct io *io, struct io_set *set, int fd, io_cb *cb, void *owner)
+{
+    io_setup(io, set, fd, cb, owner);
+    set_reading(io, true);
+}
+
+int io_connect(struct io *io, struct io_set *set, const struct sockaddr *sa, socklen_t len,
+               io_cb *cb, void *owner)
+{
+    int one = 1, fd = socket(sa->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+    if (fd < 0)
+        return -1;
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    if (connect(fd, sa, len) < 0 && errno != EINPROGRESS) {
+        int why = errno;
+
+        close(fd);
+        errno = why;
+        return -1;
+    }
+    io_setup(io, set, fd, cb, owner);
+    io->connecting = true;
+    set_writing(io, true);
+    return 0;
+}
+
+static void drop_output(struct io *io)
+{
+    struct block *b;
+
+    while ((b = STAILQ_FIRST(&io->out))) {
+        STAILQ_REMOVE_HEAD(&io->out, link);
+        block_put(&io->set->blocks, b);
+    }
+    io->out_bytes = 0;
+}
+
+static void set_dirty(struct io *io, bool on)
+{
+    if (io->dirty == on)
+        return;
+    if (on)
+        TAILQ_INSERT_TAIL(&io->set->dirty, io, dirty_link);
+    else
+        TAILQ_REMOVE(&io->set->dirty, io, dirty_link);
+    io->dirty = on;
+}
+
+void io_close(struct io *io)
+{
+    if (io->fd < 0)
+        return;
+    set_reading(io, false);
+    set_writing(io, false);
+    set_dirty(io, false);
+    drop_output(io);
+    block_put(&io->set->blocks, io->in);
+    io->in = NULL;
+    close(io->fd);
+    io->fd = -1;
+}
+
+/* ---- reading ---- */
+
+static void give_back_empty(struct io *io)
+{
+    if (!io->in || io->keep || io->in->start < io->in->end)
+        return;
+    block_put(&io->set->blocks, io->in);
+    io->in = NULL;
+}
+
+static void fail(struct io *io, int why)
+{
+    io->error = why;
+    set_reading(io, false);
+    set_writing(io, false);
+    io->cb(io, IO_ERROR, io->owner);
+}
+
+static void on_end_of_input(struct io *io)
+{
+    io->eof = true;
+    set_reading(io, false);
+    give_back_empty(io);
+    io->cb(io, IO_EOF, io->owner);
+}
+
+/* One recv and one callback. True: there may be more, and the owner wants it. */
+static bool read_once(struct io *io)
+{
+    size_t room;
+    ssize_t n;
+
+    if (!io->in)
+        io->in = block_get(&io->set->blocks, io->bulk);
+    room = block_room(io->in);
+    if (room == 0) {
+        set_reading(io, false);
+        return false;
+    }
+    n = recv(io->fd, io->in->data + io->in->end, room, 0);
+    if (n > 0) {
+        io->in->end += (uint32_t)n;
+        io->cb(io, IO_DATA, io->owner);
+        if (io->fd < 0)
+            return false;
+        give_back_empty(io);
+        return (size_t)n == room && !io->paused && io->reading;
+    }
+    give_back_empty(io);
+    if (n == 0)
+        on_end_of_input(io);
+    else if (errno != EAGAIN && errno != EINTR)
+        fail(io, errno);
+    return false;
+}
+
+void io_read_now(struct io *io)
+{
+    for (int i = 0; i < READS_PER_WAKEUP; i++)
+        if (io->fd < 0 || !read_once(io))
+            return;
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+    struct io *io = arg;
+
+    (void)fd;
+    (void)what;
+    loop_touch(io->set->loop);
+    if (io->fd < 0)
+        return;
+    if (io->paused)
+        set_reading(io, false); /* lazily: most pauses end before anything arrives */
+    else
+        io_read_now(io);
+}
+
+struct block *io_take(struct io *io)
+{
+    struct block *b;
+
+    give_back_empty(io);
+    b = io->in;
+    io->in = NULL;
+    return b;
+}
+
+void io_unread(struct io *io, struct str s)
+{
+    struct block *b;
+
+    if (s.n == 0 || io->fd < 0)
+        return;
+    ASSERT(!io->in);
+    b = block_get(&io->set->blocks, s.n > BLOCK_SMALL);
+    block_append(b, s);
+    io->in = b;
+}
+
+void io_idle(struct io *io)
+{
+    io->keep = false;
+    io->bulk = false;
+    give_back_empty(io);
+    io_resume(io);
+}
+
+bool io_grow(struct io *io)
+{
+    struct block *b = io->in, *big;
+    uint32_t filled = b->end - b->start;
+
+    if (b->start > BLOCK_HEADROOM) {
+        memmove(b->data + BLOCK_HEADROOM, b->data + b->start, filled);
+        b->start = BLOCK_HEADROOM;
+        b->end = BLOCK_HEADROOM + filled;
+        return true;
+    }
+    if (b->large)
+        return block_room(b) > 0;
+    big = block_get(&io->set->blocks, true);
+    block_append(big, block_str(b));
+    block_put(&io->set->blocks, b);
+    io->in = big;
+    return true;
+}
+
+void io_pause(struct io *io)
+{
+    io->paused = true;
+}
+
+void io_resume(struct io *io)
+{
+    io->paused = false;
+    if (io->fd >= 0 && !io->eof && !io->connecting && !io->error)
+        set_reading(io, true);
+}
+
+/* ---- writing ---- */
+
+void io_queue(struct io *io, struct block *b)
+{
+    if (io->fd < 0 || b->start == b->end) {
+        block_put(&io->set->blocks, b);
+        return;
+    }
+    STAILQ_INSERT_TAIL(&io->out, b, link);
+    io->out_bytes += b->end - b->start;
+    if (!io->writing)
+        set_dirty(io, true);
+}
+
+static struct block *last_block(struct io *io)
+{
+    if (STAILQ_EMPTY(&io->out))
+        return NULL;
+    return CONTAINER_OF(io->out.stqh_last, struct block, link.stqe_next);
+}
+
+char *io_room(struct io *io, size_t n)
+{
+    struct block *last = last_block(io);
+
+    ASSERT(n <= BLOCK_SMALL);
+    if (!last || block_room(last) < n) {
+        last = block_get(&io->set->blocks, false);
+        STAILQ_INSERT_TAIL(&io->out, last, link);
+    }
+    return last->data + last->end;
+}
+
+void io_wrote(struct io *io, size_t n)
+{
+    struct block *last = last_block(io);
+
+    last->end += (uint32_t)n;
+    io->out_bytes += (uint32_t)n;
+    if (!io->writing)
+        set_dirty(io, true);
+}
+
+void io_write(struct io *io, struct str s)
+{
+    while (s.n && io->fd >= 0) {
+        struct block *last = last_block(io);
+        size_t n = last ? block_room(last) : 0;
+
+        if (n == 0) {
+            io_room(io, 1);
+            continue;
+        }
+        n = n < s.n ? n : s.n;
+        memcpy(last->data + last->end, s.p, n);
+        io_wrote(io, n);
+        s = str_skip(s, n);
+    }
+}
+
+/* Send what one call takes; *ASKED is how much that was. */
+static ssize_t send_some(struct io *io, size_t *asked)
+{
+    struct iovec iov[IOV_MAX_BLOCKS];
+    struct msghdr msg = {.msg_iov = iov};
+    struct block *b = STAILQ_FIRST(&io->out);
+
+    *asked = b->end - b->start;
+    if (!STAILQ_NEXT(b, link))
+        return send(io->fd, b->data + b->start, *asked, MSG_NOSIGNAL);
+    *asked = 0;
+    for (; b && msg.msg_iovlen < IOV_MAX_BLOCKS; b = STAILQ_NEXT(b, link)) {
+        iov[msg.msg_iovlen++] = (struct iovec){b->data + b->start, b->end - b->start};
+        *asked += b->end - b->start;
+    }
+    return sendmsg(io->fd, &msg, MSG_NOSIGNAL);
+}
+
+static void forget_sent(struct io *io, size_t n)
+{
+    io->out_bytes -= (uint32_t)n;
+    io->set->sent_bytes += n;
+    while (n) {
+        struct block *b = STAILQ_FIRST(&io->out);
+        size_t filled = b->end - b->start;
+
+        if (n < filled) {
+            b->start += (uint32_t)n;
+            return;
+        }
+        n -= filled;
+        STAILQ_REMOVE_HEAD(&io->out, link);
+        block_put(&io->set->blocks, b);
+    }
+}
+
+/* True: the kernel took all of it. */
+static bool send_all(struct io *io)
+{
+    while (io->out_bytes) {
+        size_t asked;
+        ssize_t n = send_some(io, &asked);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0) {
+            if (errno != EAGAIN)
+                io->error = errno;
+            return false;
+        }
+        forget_sent(io, (size_t)n);
+        if ((size_t)n < asked)
+            return false;
+    }
+    return true;
+}
+
+/*
+ * Owners are never called from here: what they must know comes through on_writable, on a later
+ * turn. A socket with an error is writable, so a failed send takes the same way.
+ */
+void io_flush(struct io *io)
+{
+    bool all;
+
+    set_dirty(io, false);
+    if (io->fd < 0 || io->connecting)
+        return;
+    all = send_all(io);
+    set_writing(io, !all || io->want_drained);
+}
+
+void io_want_drained(struct io *io)
+{
+    io->want_drained = true;
+    if (io->fd >= 0 && !io->dirty)
+        set_writing(io, true);
+}
+
+static void on_connected(struct io *io)
+{
+    socklen_t len = sizeof(io->error);
+
+    io->connecting = false;
+    set_writing(io, false);
+    if (getsockopt(io->fd, SOL_SOCKET, SO_ERROR, &io->error, &len) < 0)
+        io->error = errno;
+    if (io->error) {
+        fail(io, io->error);
+        return;
+    }
+    set_reading(io, true);
+    if (io->out_bytes)
+        set_dirty(io, true);
+    io->cb(io, IO_OPEN, io->owner);
+}
+
+static void on_writable(evutil_socket_t fd, short what, void *arg)
+{
+    struct io *io = arg;
+
+    (void)fd;
+    (void)what;
+    loop_touch(io->set->loop);
+    if (io->fd < 0)
+        return;
+    if (io->connecting) {
+        on_connected(io);
+        return;
+    }
+    if (!io->error && send_all(io)) {
+        set_writing(io, false);
+        if (io->want_drained) {
+            io->want_drained = false;
+            io->cb(io, IO_DRAINED, io->owner);
+        }
+        return;
+    }
+    if (io->error)
+        fail(io, io->error);
+}
+
+void io_shutdown(struct io *io)
+{
+    if (io->fd >= 0)
+        (void)shutdown(io->fd, SHUT_WR);
+}

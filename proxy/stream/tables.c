@@ -1,0 +1,117 @@
+/* tables.c - a routing snapshot as the worker uses it. */
+#include "proxy/stream/tables.h"
+
+#include "proxy/base/mem.h"
+
+#define TABLES_MAGIC 0x7461626cu
+
+/* OLD's row of the service called NAME, or NULL. */
+static const struct service_row *same_service(const struct tables *old, struct str name)
+{
+    for (size_t i = 0; old && i < old->conf->nservices; i++)
+        if (str_eq(old->services[i].conf->name, name))
+            return &old->services[i];
+    return NULL;
+}
+
+static void fill_version(struct tables *t, struct version_row *v, const struct conf_version *c,
+                         enum conf_balance policy)
+{
+    struct arena *a = &t->conf->arena;
+
+    v->conf = c;
+    v->used = arena_zalloc(a, c->nendpoints * sizeof(struct endpoint *));
+    v->targets = arena_zalloc(a, c->nendpoints * sizeof(struct target));
+    v->balance = (struct balance){.policy = policy, .targets = v->targets};
+    for (size_t i = 0; i < c->nendpoints; i++) {
+        const struct conf_endpoint *e = &c->endpoints[i];
+
+        v->used[i] = pool_use(t->pool, e);
+        if (e->up && !e->drain)
+            v->targets[v->balance.n++] = (struct target){v->used[i], e->cell};
+    }
+}
+
+static void keep_cursors(struct service_row *s, const struct service_row *old)
+{
+    split_resume(&s->split, &old->split);
+    for (size_t i = 0; i < s->conf->nversions; i++) {
+        long k = conf_version_find(old->conf, s->conf->versions[i].name);
+
+        if (k >= 0)
+            s->versions[i].balance.cursor = old->versions[k].balance.cursor;
+    }
+}
+
+static void fill_service(struct tables *t, struct service_row *s, const struct conf_service *c,
+                         struct deadlines *ds, uint32_t phase)
+{
+    struct arena *a = &t->conf->arena;
+    size_t n = c->nversions;
+
+    s->conf = c;
+    s->salt = split_salt(c->name);
+    s->connect = deadline_queue(ds, c->timeouts.connect_ms);
+    s->first_byte = deadline_queue(ds, c->timeouts.first_byte_ms);
+    s->idle = deadline_queue(ds, c->timeouts.idle_ms);
+    s->versions = arena_zalloc(a, n * sizeof(struct version_row));
+    for (size_t i = 0; i < n; i++)
+        fill_version(t, &s->versions[i], &c->versions[i], c->balance);
+    split_init(&s->split, arena_zalloc(a, n * sizeof(struct split_range)), c, phase);
+}
+
+struct tables *tables_new(struct snapshot *snap, struct pool *pool, struct deadlines *ds,
+                          struct tables *old, uint64_t seed, uint32_t phase)
+{
+    struct tables *t = xcalloc(1, sizeof(*t));
+    size_t n = snap->conf->nservices;
+
+    t->magic = TABLES_MAGIC;
+    t->refs = 1;
+    t->generation = snap->generation;
+    t->conf = snap->conf;
+    t->pool = pool;
+    t->router = router_new(t->conf, seed);
+    t->services = arena_zalloc(&t->conf->arena, n * sizeof(struct service_row));
+    for (size_t i = 0; i < n; i++) {
+        const struct service_row *before;
+
+        fill_service(t, &t->services[i], &t->conf->services[i], ds, phase);
+        before = same_service(old, t->conf->services[i].name);
+        if (before)
+            keep_cursors(&t->services[i], before);
+    }
+    return t;
+}
+
+struct tables *tables_ref(struct tables *t)
+{
+    if (t)
+        t->refs++;
+    return t;
+}
+
+static void leave_endpoints(struct tables *t)
+{
+    for (size_t i = 0; i < t->conf->nservices; i++) {
+        const struct service_row *s = &t->services[i];
+
+        for (size_t k = 0; k < s->conf->nversions; k++)
+            for (size_t e = 0; e < s->conf->versions[k].nendpoints; e++)
+                pool_leave(t->pool, s->versions[k].used[e]);
+    }
+}
+
+void tables_unref(struct tables *t)
+{
+    if (!t)
+        return;
+    ASSERT(t->magic == TABLES_MAGIC && t->refs > 0);
+    if (--t->refs)
+        return;
+    leave_endpoints(t);
+    router_free(t->router);
+    conf_free(t->conf);
+    t->magic = 0;
+    xfree(t);
+}

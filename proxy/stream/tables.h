@@ -1,0 +1,46 @@
+/*
+ * tables.h - a routing snapshot as the worker uses it: immutable answers, moving cursors.
+ *
+ * Built beside the current one and swapped at once. Reference-counted: the plane holds one, and
+ * every stream that was routed with it until it ends. What moves is the sequence of a split
+ * and the cursor of a balancer; both go on over a swap where they can.
+ */
+#pragma once
+#include "config/snapshot.h"
+#include "proxy/event/deadline.h"
+#include "proxy/route/router.h"
+#include "proxy/route/split.h"
+#include "proxy/upstream/balance.h"
+#include "proxy/upstream/pool.h"
+
+struct version_row {
+    const struct conf_version *conf;
+    struct endpoint **used; /* one for each of conf->endpoints, borrowed from the pool */
+    struct balance balance; /* over those that are up and not draining */
+    struct target *targets;
+};
+
+struct service_row {
+    const struct conf_service *conf;
+    struct version_row *versions;
+    struct split split;
+    uint64_t salt;
+    struct deadline_queue *connect, *first_byte, *idle;
+};
+
+struct tables {
+    uint32_t magic;
+    unsigned refs;
+    uint64_t generation;
+    struct conf *conf; /* owned */
+    struct pool *pool;
+    struct router *router;
+    struct service_row *services; /* as conf->services */
+};
+
+/* Takes SNAP->conf over. OLD (may be NULL) is what it replaces. The caller has the first
+ * reference. PHASE: see split_init. */
+struct tables *tables_new(struct snapshot *snap, struct pool *pool, struct deadlines *ds,
+                          struct tables *old, uint64_t seed, uint32_t phase);
+struct tables *tables_ref(struct tables *t); /* NULL gives NULL */
+void tables_unref(struct tables *t);

@@ -1,0 +1,175 @@
+/*
+ * pool.c - endpoints by address and their idle connections.
+ *
+ * A connection is in exactly one place: lent to an attempt, idle here, or closed and waiting
+ * for the end of the turn.
+ */
+#include "proxy/upstream/pool.h"
+
+#include "proxy/base/hash.h"
+#include "proxy/base/mem.h"
+#include "proxy/upstream/upconn.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
+#define ENDPOINT_MAGIC 0x656e6470u
+
+void pool_init(struct pool *p, struct io_set *ios, struct deadlines *ds,
+               struct stats_slab *stats, unsigned workers)
+{
+    *p = (struct pool){.ios = ios, .stats = stats};
+    p->idle_queue = deadline_queue(ds, POOL_IDLE_MS);
+    p->idle_max = POOL_IDLE_TOTAL / (workers ? workers : 1);
+    slab_init(&p->upconns, sizeof(struct upconn), 1024);
+    for (size_t i = 0; i < ARRAY_LEN(p->endpoints); i++)
+        LIST_INIT(&p->endpoints[i]);
+}
+
+static void publish(const struct endpoint *ep)
+{
+    struct stats_endpoint *s = &ep->pool->stats->endpoints[ep->cell];
+
+    if (ep->cell == 0 || ep->cell >= STATS_ENDPOINTS)
+        return;
+    stat_set(&s->connections, ep->connections);
+    stat_set(&s->idle, ep->idle_count);
+}
+
+static void set_cell(struct endpoint *ep, uint32_t cell)
+{
+    struct stats_endpoint *s = &ep->pool->stats->endpoints[ep->cell];
+
+    if (ep->cell == cell)
+        return;
+    if (ep->cell && ep->cell < STATS_ENDPOINTS) {
+        stat_set(&s->connections, 0);
+        stat_set(&s->idle, 0);
+    }
+    ep->cell = cell;
+    publish(ep);
+}
+
+/* Free EP when nobody names it and nothing is open to it. */
+static void endpoint_check(struct endpoint *ep)
+{
+    if (ep->users || ep->connections || ep->in_flight)
+        return;
+    set_cell(ep, 0);
+    LIST_REMOVE(ep, link);
+    xfree(ep->name);
+    xfree(ep);
+}
+
+static void close_idle(struct endpoint *ep)
+{
+    struct upconn *u, *next;
+
+    for (u = TAILQ_FIRST(&ep->idle); u; u = next) {
+        next = TAILQ_NEXT(u, idle_link);
+        upconn_close(u);
+    }
+}
+
+void pool_release(struct pool *p)
+{
+    struct endpoint *ep, *next;
+
+    for (size_t i = 0; i < ARRAY_LEN(p->endpoints); i++)
+        for (ep = LIST_FIRST(&p->endpoints[i]); ep; ep = next) {
+            next = LIST_NEXT(ep, link);
+            ep->users++; /* stays while its connections go */
+            close_idle(ep);
+            ep->users = 0;
+            endpoint_check(ep);
+        }
+}
+
+static void set_address(struct endpoint *ep, const struct conf_endpoint *c)
+{
+    struct sockaddr_in *v4 = (struct sockaddr_in *)&ep->sa;
+    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&ep->sa;
+
+    if (inet_pton(AF_INET, c->host.p, &v4->sin_addr) == 1) {
+        v4->sin_family = AF_INET;
+        v4->sin_port = htons(c->port);
+        ep->sa_len = sizeof(*v4);
+    } else if (inet_pton(AF_INET6, c->host.p, &v6->sin6_addr) == 1) {
+        v6->sin6_family = AF_INET6;
+        v6->sin6_port = htons(c->port);
+        ep->sa_len = sizeof(*v6);
+    } /* else: every connection to it fails with EINVAL, which is what it deserves */
+}
+
+struct endpoint *pool_use(struct pool *p, const struct conf_endpoint *c)
+{
+    uint64_t h = hash64(c->name, 0) % ARRAY_LEN(p->endpoints);
+    struct endpoint *ep;
+
+    LIST_FOREACH (ep, &p->endpoints[h], link)
+        if (str_eq(str_of(ep->name), c->name))
+            break;
+    if (!ep) {
+        ep = xcalloc(1, sizeof(*ep));
+        ep->magic = ENDPOINT_MAGIC;
+        ep->pool = p;
+        ep->name = xstrndup(c->name.p, c->name.n);
+        TAILQ_INIT(&ep->idle);
+        set_address(ep, c);
+        LIST_INSERT_HEAD(&p->endpoints[h], ep, link);
+    }
+    ep->users++;
+    set_cell(ep, c->cell);
+    return ep;
+}
+
+void pool_leave(struct pool *p, struct endpoint *ep)
+{
+    (void)p;
+    ASSERT(ep->magic == ENDPOINT_MAGIC && ep->users > 0);
+    if (--ep->users)
+        return;
+    ep->users++;
+    close_idle(ep);
+    ep->users--;
+    endpoint_check(ep);
+}
+
+struct upconn *pool_take(struct endpoint *ep)
+{
+    struct upconn *u = TAILQ_FIRST(&ep->idle);
+
+    if (u)
+        pool_remove(ep, u);
+    return u;
+}
+
+void pool_opened(struct endpoint *ep)
+{
+    ep->connections++;
+    publish(ep);
+}
+
+void pool_closed(struct endpoint *ep)
+{
+    ep->connections--;
+    publish(ep);
+    endpoint_check(ep);
+}
+
+bool pool_put(struct endpoint *ep, struct upconn *u)
+{
+    if (ep->users == 0 || ep->idle_count >= ep->pool->idle_max)
+        return false;
+    TAILQ_INSERT_HEAD(&ep->idle, u, idle_link);
+    ep->idle_count++;
+    publish(ep);
+    return true;
+}
+
+void pool_remove(struct endpoint *ep, struct upconn *u)
+{
+    TAILQ_REMOVE(&ep->idle, u, idle_link);
+    ep->idle_count--;
+    publish(ep);
+}

@@ -1,0 +1,59 @@
+/*
+ * pool.h - the endpoints a worker talks to, and its idle connections to each.
+ *
+ * An endpoint is known by its address and lives as long as a snapshot names it or a connection
+ * to it is open: a new snapshot finds the connections of the old one. Idle connections are
+ * kept most recently used first, so surplus ones age at the end and close.
+ */
+#pragma once
+#include "config/model.h"
+#include "proxy/base/stats.h"
+#include "proxy/event/deadline.h"
+#include "proxy/event/io.h"
+
+#define POOL_IDLE_TOTAL 1024  /* idle connections to one endpoint, all workers together */
+#define POOL_IDLE_MS    50000 /* below the keep-alive time of common servers (60-75 s) */
+
+struct upconn;
+
+struct endpoint { /* owned by the pool */
+    uint32_t magic;
+    LIST_ENTRY(endpoint) link;
+    struct pool *pool;
+    struct sockaddr_storage sa;
+    socklen_t sa_len;
+    char *name;           /* "127.0.0.1:9001" */
+    unsigned users;       /* snapshots that name it */
+    unsigned in_flight;   /* attempts under way */
+    unsigned connections; /* open, idle ones included */
+    unsigned idle_count;
+    uint32_t cell; /* stats cell of the newest snapshot */
+    TAILQ_HEAD(, upconn) idle;
+};
+
+struct pool { /* owned by the plane */
+    struct io_set *ios;
+    struct deadline_queue *idle_queue;
+    struct stats_slab *stats;
+    struct slab upconns;
+    unsigned idle_max; /* an endpoint, this worker */
+    LIST_HEAD(, endpoint) endpoints[256];
+};
+
+void pool_init(struct pool *p, struct io_set *ios, struct deadlines *ds,
+               struct stats_slab *stats, unsigned workers);
+void pool_release(struct pool *p); /* closes idle connections; none may be lent */
+
+/* The endpoint at C's address, with one more user; gauges go to C's cell from now on. */
+struct endpoint *pool_use(struct pool *p, const struct conf_endpoint *c);
+/* One user less; without users its idle connections are closed and it goes with the last. */
+void pool_leave(struct pool *p, struct endpoint *ep);
+/* The most recently used idle connection, lent to the caller (upconn_borrow); NULL: none. */
+struct upconn *pool_take(struct endpoint *ep);
+
+/* For upconn: a connection was opened, is gone, becomes idle (false: no room, close it), stops
+ * being idle. */
+void pool_opened(struct endpoint *ep);
+void pool_closed(struct endpoint *ep);
+bool pool_put(struct endpoint *ep, struct upconn *u) MUST_CHECK;
+void pool_remove(struct endpoint *ep, struct upconn *u);

@@ -1,0 +1,357 @@
+/*
+ * upconn.c - one HTTP/1.1 connection to an endpoint: the codec of the upstream side.
+ *
+ * Every call to the borrower is the last statement, or is followed by a look at `borrower`: the
+ * exchange may have ended in it and the connection may be idle or closed.
+ */
+#include "proxy/upstream/upconn.h"
+
+#include "proxy/http/head_write.h"
+
+#include <errno.h>
+
+#define UPCONN_MAGIC 0x7570636eu
+#define HEAD_EXTRA   512   /* request line, framing fields and line ends */
+#define BULK_FROM    16384 /* a body longer than this is read in large blocks */
+
+static void on_io(struct io *io, enum io_event ev, void *owner);
+
+static void on_idle_timeout(void *arg)
+{
+    upconn_close(CAST(upconn, UPCONN_MAGIC, arg));
+}
+
+static void on_grave(void *arg)
+{
+    struct upconn *u = CAST(upconn, UPCONN_MAGIC, arg);
+
+    u->magic = 0;
+    slab_put(&u->ep->pool->upconns, u);
+}
+
+/* Memory goes back before the endpoint may go: the endpoint counts it until then. */
+static void bury(void *arg)
+{
+    struct upconn *u = arg;
+    struct endpoint *ep = u->ep;
+
+    on_grave(u);
+    pool_closed(ep);
+}
+
+struct upconn *upconn_connect(struct endpoint *ep, loop_cb *on_open)
+{
+    struct upconn *u = slab_get(&ep->pool->upconns);
+
+    *u = (struct upconn){.magic = UPCONN_MAGIC, .ep = ep, .on_open = on_open};
+    deadline_init(&u->deadline, on_idle_timeout, u);
+    if (io_connect(&u->io, ep->pool->ios, (const struct sockaddr *)&ep->sa, ep->sa_len, on_io,
+                   u) < 0) {
+        int why = errno;
+
+        slab_put(&ep->pool->upconns, u);
+        errno = why;
+        return NULL;
+    }
+    pool_opened(ep);
+    return u;
+}
+
+void upconn_borrow(struct upconn *u, const struct codec_ops *ops, void *self, struct head *head)
+{
+    ASSERT(u->state == UPCONN_IDLE || u->state == UPCONN_CONNECTING);
+    deadline_stop(&u->deadline);
+    u->reused = u->state == UPCONN_IDLE;
+    if (u->reused)
+        u->state = UPCONN_HEAD;
+    u->ops = ops;
+    u->borrower = self;
+    u->head = head;
+    u->interim = 0;
+    u->heard = u->dirty = u->request_ended = u->chunked = false;
+}
+
+void upconn_close(struct upconn *u)
+{
+    if (u->state == UPCONN_CLOSED)
+        return;
+    if (u->state == UPCONN_IDLE)
+        pool_remove(u->ep, u);
+    deadline_stop(&u->deadline);
+    io_close(&u->io);
+    u->state = UPCONN_CLOSED;
+    u->borrower = NULL;
+    loop_bury(u->io.set->loop, &u->grave, bury, u);
+}
+
+void upconn_return(struct upconn *u)
+{
+    bool clean = u->state == UPCONN_ENDED && u->request_ended && !u->dirty &&
+                 u->head->keep_alive && !u->io.in && !u->io.eof && !u->io.out_bytes;
+
+    u->borrower = NULL;
+    u->head = NULL;
+    u->state = clean ? UPCONN_IDLE : u->state;
+    if (!clean || !pool_put(u->ep, u)) {
+        u->state = clean ? UPCONN_ENDED : u->state; /* it is not in the pool */
+        upconn_close(u);
+        return;
+    }
+    io_idle(&u->io);
+    deadline_start(&u->deadline, u->ep->pool->idle_queue);
+}
+
+/* ---- the request ---- */
+
+static void write_framing(struct out *o, const struct message *m)
+{
+    if (m->framing == FRAMING_LENGTH)
+        head_write_u64(o, STR("Content-Length"), m->length);
+    else if (m->framing == FRAMING_CHUNKED)
+        head_write_known(o, STR("Transfer-Encoding"), STR("chunked"));
+}
+
+static void write_head(struct out *o, const struct head *req, const struct message *m)
+{
+    head_write_request(o, req);
+    head_write_end_to_end(o, m->from, m->skip);
+    out_put(o, m->extra);
+    write_framing(o, m);
+    head_write_end(o);
+}
+
+bool upconn_head(struct upconn *u, const struct head *req, const struct message *m)
+{
+    size_t need = req->size + m->extra.n + HEAD_EXTRA;
+    struct out o;
+
+    h1_parser_response(&u->parser, req->method);
+    head_reset(u->head);
+    u->asked = req->method;
+    u->chunked = m->framing == FRAMING_CHUNKED;
+    if (need <= BLOCK_SMALL) {
+        o = out_init(io_room(&u->io, need), need);
+        write_head(&o, req, m);
+        io_wrote(&u->io, o.full ? 0 : o.n);
+    } else {
+        struct block *b = block_get(&u->io.set->blocks, true);
+
+        o = out_init(b->data + b->end, block_room(b));
+        write_head(&o, req, m);
+        b->end += (uint32_t)(o.full ? 0 : o.n);
+        io_queue(&u->io, b);
+    }
+    return !o.full;
+}
+
+static bool welcome_more(struct upconn *u)
+{
+    if (u->io.out_bytes <= UPCONN_HIGH)
+        return true;
+    io_want_drained(&u->io);
+    return false;
+}
+
+bool upconn_data(struct upconn *u, struct block *b)
+{
+    bool large = b->large;
+
+    if (u->chunked)
+        h1_block_chunk(b);
+    io_queue(&u->io, b);
+    if (large)
+        io_flush(&u->io);
+    return welcome_more(u);
+}
+
+bool upconn_copy(struct upconn *u, struct str s)
+{
+    char size[H1_CHUNK_HEAD];
+
+    if (s.n == 0)
+        return true;
+    if (u->chunked)
+        io_write(&u->io, (struct str){size, h1_chunk_head(size, s.n)});
+    io_write(&u->io, s);
+    if (u->chunked)
+        io_write(&u->io, H1_CHUNK_TAIL);
+    return welcome_more(u);
+}
+
+void upconn_end(struct upconn *u)
+{
+    if (u->chunked)
+        io_write(&u->io, H1_CHUNK_LAST);
+    u->request_ended = true;
+}
+
+/* ---- the answer ---- */
+
+static void broken(struct upconn *u, enum codec_abort why)
+{
+    u->dirty = true;
+    u->ops->abort(u->borrower, why);
+}
+
+static void call_head(struct upconn *u)
+{
+    const struct head *h = u->head;
+    struct message m = {
+        .from = h,
+        .status = h->status,
+        .framing = h->framing,
+        .length = h->length,
+    };
+
+    m.bodyless = h->framing == FRAMING_NONE;
+    u->ops->head(u->borrower, &m);
+}
+
+/* True: the final head is complete, on with the body. */
+static bool read_head(struct upconn *u)
+{
+    while (u->io.in && u->io.in->start < u->io.in->end) {
+        struct str in = block_str(u->io.in);
+
+        switch (h1_parse(&u->parser, u->head, in.p, in.n)) {
+        case H1_MORE:
+            if (block_room(u->io.in) == 0 && !io_grow(&u->io))
+                broken(u, CODEC_BAD);
+            return false;
+        case H1_BAD:
+            broken(u, CODEC_BAD);
+            return false;
+        case H1_DONE:
+            break;
+        }
+        u->io.in->start += u->head->size;
+        if (u->head->status >= 200) {
+            u->state = UPCONN_BODY;
+            return true;
+        }
+        if (u->head->status == 101 || ++u->interim > UPCONN_INTERIM_MAX) {
+            broken(u, CODEC_BAD);
+            return false;
+        }
+        call_head(u);
+        if (!u->borrower)
+            return false;
+        h1_parser_response(&u->parser, u->asked);
+        head_reset(u->head);
+    }
+    return false;
+}
+
+static void end_answer(struct upconn *u)
+{
+    u->state = UPCONN_ENDED;
+    u->ops->end(u->borrower, STR_NONE);
+}
+
+static void read_body(struct upconn *u)
+{
+    struct block *b = io_take(&u->io);
+    enum h1_body_event e;
+    struct str rest;
+    bool more = true;
+
+    if (!b) {
+        if (h1_body_done(&u->body))
+            end_answer(u);
+        return;
+    }
+    e = h1_block_decode(&u->body, b, &rest);
+    u->dirty |= rest.n > 0;
+    if (u->body.payload > BULK_FROM)
+        u->io.bulk = true;
+    if (b->start < b->end)
+        more = u->ops->data(u->borrower, b);
+    else
+        block_put(&u->io.set->blocks, b);
+    if (!u->borrower)
+        return;
+    if (e == H1_BODY_END)
+        end_answer(u);
+    else if (e == H1_BODY_BAD)
+        broken(u, CODEC_BAD);
+    else if (!more)
+        io_pause(&u->io);
+}
+
+static void on_data(struct upconn *u)
+{
+    if (u->state == UPCONN_IDLE || u->state == UPCONN_ENDED) {
+        /* RFC 9112 9.2: no request is waiting for it. */
+        if (u->state == UPCONN_IDLE)
+            upconn_close(u);
+        u->dirty = true;
+        return;
+    }
+    u->heard = true;
+    if (u->state == UPCONN_HEAD) {
+        if (!read_head(u))
+            return;
+        h1_body_init(&u->body, u->head->framing, u->head->length);
+        u->io.bulk = u->head->framing == FRAMING_LENGTH && u->head->length > BULK_FROM;
+        call_head(u);
+        if (!u->borrower)
+            return;
+    }
+    read_body(u);
+}
+
+void upconn_resume(struct upconn *u)
+{
+    io_resume(&u->io);
+}
+
+static void on_eof(struct upconn *u)
+{
+    u->dirty = true;
+    if (u->state == UPCONN_IDLE)
+        upconn_close(u);
+    else if (u->state == UPCONN_BODY && h1_body_eof(&u->body))
+        end_answer(u);
+    else if (u->state != UPCONN_ENDED)
+        broken(u, CODEC_RESET);
+}
+
+static void on_error(struct upconn *u)
+{
+    u->dirty = true;
+    if (u->state == UPCONN_IDLE)
+        upconn_close(u);
+    else if (u->state != UPCONN_ENDED)
+        broken(u, u->state == UPCONN_CONNECTING ? CODEC_REFUSED : CODEC_RESET);
+}
+
+static void on_open(struct upconn *u)
+{
+    u->state = UPCONN_HEAD;
+    u->on_open(u->borrower);
+}
+
+static void on_io(struct io *io, enum io_event ev, void *owner)
+{
+    struct upconn *u = CAST(upconn, UPCONN_MAGIC, owner);
+
+    (void)io;
+    switch (ev) {
+    case IO_OPEN:
+        on_open(u);
+        break;
+    case IO_DATA:
+        on_data(u);
+        break;
+    case IO_DRAINED:
+        if (u->borrower)
+            u->ops->resume(u->borrower);
+        break;
+    case IO_EOF:
+        on_eof(u);
+        break;
+    case IO_ERROR:
+        on_error(u);
+        break;
+    }
+}
