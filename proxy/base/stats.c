@@ -146,9 +146,38 @@ static void fold_endpoint(struct stats_endpoint *to, struct stats_endpoint *from
     stat_set(&from->idle, 0);
 }
 
-void stats_retire(struct stats *s, unsigned worker)
+/*
+ * Which parts of the mapping hold anything. Asked of the file and never of the mapping: reading
+ * a hole through a mapping allocates it, and the next question would find a page there.
+ */
+struct written {
+    int fd;
+    const char *base;
+    off_t next; /* the first page with data at or behind the last question; -1: not asked yet */
+};
+
+/* Is a byte of the N at P not zero? Questions must rise. Yes, when the kernel cannot tell. */
+static bool is_written(struct written *w, const void *p, size_t n)
+{
+    off_t at = (off_t)((const char *)p - w->base);
+    char bytes[sizeof(struct stats_version)];
+
+    if (w->next < at) {
+        w->next = lseek(w->fd, at, SEEK_DATA);
+        if (w->next < 0)
+            w->next = errno == ENXIO ? (off_t)sizeof(struct stats) : at;
+    }
+    if (w->next >= at + (off_t)n)
+        return false;
+    if (pread(w->fd, bytes, n, at) != (ssize_t)n)
+        return true;
+    return bytes[0] != 0 || memcmp(bytes, bytes + 1, n - 1) != 0;
+}
+
+void stats_retire(struct stats *s, int fd, unsigned worker)
 {
     struct stats_slab *from = &s->slabs[worker], *to = &s->slabs[STATS_RETIRED];
+    struct written w = {fd, (const char *)s, -1};
 
     ASSERT(worker < STATS_MAX_WORKERS);
     stat_add(&s->fold_seq, 1);
@@ -157,9 +186,11 @@ void stats_retire(struct stats *s, unsigned worker)
          SPAN(struct stats_slab, connections_total, connections));
     fold(to->flag_variants, from->flag_variants, STATS_FLAG_CELLS);
     for (int i = 0; i < STATS_VERSIONS; i++)
-        fold_version(&to->versions[i], &from->versions[i]);
+        if (is_written(&w, &from->versions[i], sizeof(from->versions[i])))
+            fold_version(&to->versions[i], &from->versions[i]);
     for (int i = 0; i < STATS_ENDPOINTS; i++)
-        fold_endpoint(&to->endpoints[i], &from->endpoints[i]);
+        if (is_written(&w, &from->endpoints[i], sizeof(from->endpoints[i])))
+            fold_endpoint(&to->endpoints[i], &from->endpoints[i]);
     stat_set(&from->connections, 0);
     stat_set(&from->requests_in_flight, 0);
     stat_set(&from->generation, 0);

@@ -144,5 +144,7 @@ int stats_create(unsigned workers);
 /* Map it. WRITABLE for supervisor and workers. NULL: errno, or the magic does not match. */
 struct stats *stats_map(int fd, int writable);
 void stats_unmap(struct stats *s);
-/* Supervisor only: add slab WORKER's counters to the retired slab and zero it. */
-void stats_retire(struct stats *s, unsigned worker);
+/* Supervisor only: add slab WORKER's counters to the retired slab and zero it. FD is what S was
+ * mapped from: pages that nobody ever wrote are skipped, as reading them would allocate them.
+ */
+void stats_retire(struct stats *s, int fd, unsigned worker);

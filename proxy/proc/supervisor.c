@@ -228,7 +228,7 @@ static void on_interrupt(void *arg)
 static void worker_changed(struct supervisor *s, struct child *c)
 {
     if (c->state == IPC_WORKER_DOWN)
-        stats_retire(s->stats, c->slot);
+        stats_retire(s->stats, s->stats_fd, c->slot);
     if (c->state == IPC_WORKER_UP) {
         stat_add(&s->stats->worker_restarts, c->restarts > 0);
         greet_worker(s, c);

@@ -169,7 +169,7 @@ START_TEST(test_stats_retire_keeps_counters_and_drops_gauges)
         stat_add(&w->endpoints[9].errors, 2);
         stat_add(&w->endpoints[9].idle, 2);
         stat_add(&w->flag_variants[3], 1);
-        stats_retire(s, 1);
+        stats_retire(s, fd, 1);
         ck_assert_uint_eq(stat_get(&r->slabs[STATS_RETIRED].requests_total), 10u * life);
         ck_assert_uint_eq(stat_get(&old->violations[STATS_BAD_HOST]), 1u * life);
         ck_assert_uint_eq(
