@@ -105,6 +105,7 @@ static void child_start(struct child *c)
     }
     c->pid = pid;
     c->backoff_ms = 0;
+    c->reason[0] = '\0';
     c->ipc = ipc_open(s->loop, fds[0], on_message, c);
     log_info("%s started, pid %ld", child_name(c, name, sizeof(name)), (long)pid);
     child_enter(c, IPC_WORKER_UP);

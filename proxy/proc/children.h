@@ -21,7 +21,7 @@ struct child { /* owned by its table */
     struct ipc *ipc;     /* NULL: none */
     uint64_t restarts;   /* starts after the first one */
     uint64_t backoff_ms; /* of the wait it is in; 0: none */
-    char reason[128];    /* of the last death, "killed by signal 9 (Killed)", or empty */
+    char reason[128];    /* why it is not up, "killed by signal 9 (Killed)", or empty */
     uint64_t generation, sequence; /* acked by this process; kept here for its reader */
 
     /* private */

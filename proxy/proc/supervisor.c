@@ -67,9 +67,9 @@ static void log_diags(const struct conf_diags *d)
     for (size_t i = 0; i < d->list.n; i++) {
         const struct conf_diag *g = &d->list.v[i];
 
-        log_error("%.*s:%u:%u: %.*s: %.*s%s%.*s", STR_ARG(g->file), g->line, g->column,
-                  STR_ARG(g->pointer), STR_ARG(g->message), g->hint.n ? "; " : "",
-                  STR_ARG(g->hint));
+        log_error("%.*s:%u:%u: %.*s%s%.*s%s%.*s", STR_ARG(g->file), g->line, g->column,
+                  STR_ARG(g->pointer), g->pointer.n ? ": " : "", STR_ARG(g->message),
+                  g->hint.n ? "; " : "", STR_ARG(g->hint));
     }
 }
 
