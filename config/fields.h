@@ -79,7 +79,5 @@ struct table {
 
 const struct table *fields_root(void);
 const struct field *field_find(const struct table *t, struct str name);
-/* How the value is written, for people: "text", "number 1 to 64", "list of addresses". */
-struct str field_type_text(struct arena *a, const struct field *f);
 const struct word *word_find(const struct word *words, struct str name);
 const char *word_name(const struct word *words, int value); /* NULL: none */

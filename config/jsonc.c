@@ -296,6 +296,13 @@ static void decode_key(struct scan *s, struct node *n)
     json_decref(key);
 }
 
+static void report_duplicate(struct scan *s, const struct node *n, const struct node *first)
+{
+    struct conf_diag *g = diag_at(s->d, n, AT_KEY, "duplicate key \"%.*s\"", STR_ARG(n->key));
+
+    diag_hint(s->d, g, "first given at %.*s", STR_ARG(diag_where(s->d, first)));
+}
+
 /*
  * More members than distinct keys: report the pairs, and keep of each the last one in the tree,
  * whose value is the one that jansson kept.
@@ -303,26 +310,23 @@ static void decode_key(struct scan *s, struct node *n)
 static void drop_duplicates(struct scan *s, struct node *object)
 {
     struct names seen;
-    struct node *n = object->first, *next, *first;
+    struct node *n, *next, *first;
 
     names_init(&seen, object->n);
+    for (n = object->first; n; n = n->next) {
+        if ((first = names_add(&seen, n->key, n)))
+            report_duplicate(s, n, first);
+        first = first ? first : n;
+        first->target = n; /* the last one so far */
+    }
+    n = object->first;
     object->first = object->last = NULL;
     object->n = 0;
     for (; n; n = next) {
         next = n->next;
-        if ((first = names_add(&seen, n->key, n))) {
-            struct conf_diag *g =
-                diag_at(s->d, n, AT_KEY, "duplicate key \"%.*s\"", STR_ARG(n->key));
-
-            diag_hint(s->d, g, "first given at %.*s", STR_ARG(diag_where(s->d, first)));
-            first->kind = n->kind; /* what follows is the last one's */
-            first->at = n->at, first->end = n->end, first->key_at = n->key_at;
-            first->first = n->first, first->last = n->last, first->n = n->n;
-            for (struct node *c = n->first; c; c = c->next)
-                c->parent = first;
-            continue;
-        }
-        node_append(object, n);
+        first = names_find(&seen, n->key);
+        if (first->target == n)
+            node_append(object, n);
     }
     names_release(&seen);
 }

@@ -133,7 +133,7 @@ struct conf_access_log {
     enum conf_log_format format;
 };
 
-struct conf_secret { /* a text that came, wholly or in part, out of a FILE or CRED */
+struct conf_secret {  /* a text that came, wholly or in part, out of a FILE or CRED */
     const char *text; /* .p of the struct str that holds it */
     struct str shown; /* the same with "***" for the secret parts */
 };

@@ -181,11 +181,35 @@ bool unit_path(struct str s, bool query)
     return true;
 }
 
+size_t unit_utf8_length(struct str s)
+{
+    const unsigned char *p = (const unsigned char *)s.p;
+    size_t n = p[0] < 0x80                    ? 1
+               : p[0] >= 0xc2 && p[0] <= 0xdf ? 2
+               : (p[0] & 0xf0) == 0xe0        ? 3
+               : p[0] >= 0xf0 && p[0] <= 0xf4 ? 4
+                                              : 0;
+
+    if (n == 0 || n > s.n)
+        return 0;
+    for (size_t i = 1; i < n; i++)
+        if ((p[i] & 0xc0) != 0x80)
+            return 0;
+    if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) ||
+        (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f))
+        return 0;
+    return n;
+}
+
 bool unit_text(struct str s)
 {
-    for (size_t i = 0; i < s.n; i++)
-        if ((unsigned char)s.p[i] < ' ' || s.p[i] == 0x7f)
+    while (s.n > 0) {
+        size_t n = unit_utf8_length(s);
+
+        if (n == 0 || (unsigned char)s.p[0] < ' ' || s.p[0] == 0x7f)
             return false;
+        s = str_skip(s, n);
+    }
     return true;
 }
 

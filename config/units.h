@@ -12,6 +12,8 @@ bool unit_ip(struct str s);
 bool unit_loopback(struct str s);
 /* A path as it stands in a request: begins with '/', visible ASCII, no '#'; '?' if QUERY. */
 bool unit_path(struct str s, bool query);
+/* Length of the UTF-8 sequence (RFC 3629) at the front of S, which is not empty; 0: none. */
+size_t unit_utf8_length(struct str s);
 /* Well-formed UTF-8 without control characters. */
 bool unit_text(struct str s);
 /* Octal permission bits, "0660" or "660". */

@@ -5,6 +5,7 @@
  * were written, and a dump needs no second tree.
  */
 #include "config/writer.h"
+#include "config/units.h"
 #include "proxy/base/mem.h"
 
 #include <stdarg.h>
@@ -52,27 +53,6 @@ void writer_printf(struct writer *w, const char *fmt, ...)
     w->n += (size_t)n;
 }
 
-/* Length of the UTF-8 sequence at the front of S (RFC 3629), or 0. */
-static size_t utf8_length(struct str s)
-{
-    const unsigned char *p = (const unsigned char *)s.p;
-    size_t n = p[0] < 0x80                    ? 1
-               : p[0] >= 0xc2 && p[0] <= 0xdf ? 2
-               : (p[0] & 0xf0) == 0xe0        ? 3
-               : p[0] >= 0xf0 && p[0] <= 0xf4 ? 4
-                                              : 0;
-
-    if (n == 0 || n > s.n)
-        return 0;
-    for (size_t i = 1; i < n; i++)
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-    if ((p[0] == 0xe0 && p[1] < 0xa0) || (p[0] == 0xed && p[1] > 0x9f) ||
-        (p[0] == 0xf0 && p[1] < 0x90) || (p[0] == 0xf4 && p[1] > 0x8f))
-        return 0;
-    return n;
-}
-
 static void put_escaped(struct writer *w, struct str s)
 {
     unsigned char c = (unsigned char)s.p[0];
@@ -97,7 +77,7 @@ static void put_string(struct writer *w, struct str s)
 
         while (plain < s.n && (unsigned char)s.p[plain] >= 0x20 && s.p[plain] != '"' &&
                s.p[plain] != '\\' && s.p[plain] != 0x7f &&
-               (n = utf8_length(str_skip(s, plain))) > 0)
+               (n = unit_utf8_length(str_skip(s, plain))) > 0)
             plain += n;
         writer_put(w, (struct str){s.p, plain});
         s = str_skip(s, plain);
