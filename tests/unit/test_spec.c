@@ -1,0 +1,225 @@
+/* test_spec.c - what a rollout may ask for, and what every mistake is told. */
+#include "control/rollout/spec.h"
+
+#include <check.h>
+#include <jansson.h>
+#include <string.h>
+
+static int read_text(const char *text, struct spec *s, struct spec_error *err)
+{
+    json_t *doc = json_loads(text, 0, NULL);
+    int rc;
+
+    ck_assert_ptr_nonnull(doc);
+    rc = spec_read(doc, s, err);
+    json_decref(doc);
+    return rc;
+}
+
+START_TEST(full_document)
+{
+    struct spec s;
+    struct spec_error err;
+
+    ck_assert_int_eq(
+        read_text(
+            "{\"version\":\"v2\",\"endpoints\":[\"127.0.0.1:9003\",\"[::1]:80\"],"
+            "\"strategy\":\"canary\",\"warmup\":\"10s\",\"steps\":["
+            "{\"weight\":0.5,\"hold\":{\"min\":\"2m\",\"max\":\"15m\","
+            "\"until\":\"evidence\"}},{\"weight\":25,\"hold\":\"90s\"},"
+            "{\"weight\":50,\"hold\":{\"until\":\"approval\"}},{\"weight\":100}],"
+            "\"judge\":{\"mode\":\"observe\",\"alpha\":0.02,\"certify\":0.1,"
+            "\"on_undecided\":\"advance\",\"tolerance\":1.25,\"max_error_rate\":0.02,"
+            "\"unit\":\"request\"},\"bake\":{\"for\":\"1h\"},\"retain\":{\"for\":\"0s\"}}",
+            &s, &err),
+        0);
+    ck_assert_str_eq(s.version, "v2");
+    ck_assert_uint_eq(s.nendpoints, 2);
+    ck_assert_str_eq(s.endpoints[1], "[::1]:80");
+    ck_assert_uint_eq(s.nsteps, 4);
+    ck_assert_uint_eq(s.steps[0].weight, 50);
+    ck_assert_uint_eq(s.steps[0].min_ms, 120000);
+    ck_assert_uint_eq(s.steps[0].max_ms, 900000);
+    ck_assert_int_eq(s.steps[1].until, SPEC_TIME);
+    ck_assert_uint_eq(s.steps[1].min_ms, 90000);
+    ck_assert_int_eq(s.steps[2].until, SPEC_APPROVAL);
+    ck_assert_uint_eq(s.steps[3].weight, 10000);
+    ck_assert_int_eq(s.mode, SPEC_OBSERVE);
+    ck_assert_int_eq(s.on_undecided, SPEC_ADVANCE);
+    ck_assert_double_eq(s.judge.max_error_rate, 0.02);
+    ck_assert_uint_eq(s.judge.ceiling, 1);
+    ck_assert_uint_eq(s.judge.epochs, 4);
+    ck_assert_uint_eq(s.bake_ms, 3600000);
+    ck_assert_uint_eq(s.retain_ms, 0);
+}
+END_TEST
+
+START_TEST(defaults_are_safe)
+{
+    struct spec s;
+    struct spec_error err;
+
+    ck_assert_int_eq(
+        read_text("{\"version\":\"v2\",\"steps\":[{\"weight\":5},{\"weight\":100}]}", &s, &err),
+        0);
+    ck_assert_int_eq(s.mode, SPEC_ENFORCE);
+    ck_assert_int_eq(s.on_undecided, SPEC_HOLD);
+    ck_assert_int_eq(s.steps[0].until, SPEC_EVIDENCE);
+    ck_assert_uint_eq(s.steps[0].min_ms, 30000);
+    ck_assert_uint_eq(s.warmup_ms, 30000);
+    ck_assert_double_eq(s.judge.alpha, 0.01);
+    ck_assert_uint_eq(s.judge.ceiling, 0);
+}
+END_TEST
+
+START_TEST(presets_are_steps)
+{
+    struct spec s;
+    struct spec_error err;
+
+    ck_assert_int_eq(read_text("{\"version\":\"v2\",\"preset\":\"normal\"}", &s, &err), 0);
+    ck_assert_uint_eq(s.nsteps, 4);
+    ck_assert_uint_eq(s.steps[0].weight, 500);
+    ck_assert_uint_eq(s.steps[3].weight, 10000);
+    ck_assert_int_eq(read_text("{\"version\":\"v2\",\"preset\":\"cautious\"}", &s, &err), 0);
+    ck_assert_uint_eq(s.nsteps, 6);
+}
+END_TEST
+
+static const struct mistake {
+    const char *text, *pointer, *message;
+} mistakes[] = {
+    {"[]", "", "must be an object"},
+    {"{}", "/version", "is missing"},
+    {"{\"version\":\"v2\"}", "/steps", "is missing"},
+    {"{\"version\":7,\"steps\":[{\"weight\":100}]}", "/version", "must be a name"},
+    {"{\"version\":\"a b\",\"steps\":[{\"weight\":100}]}", "/version", "must be a name"},
+    {"{\"version\":\"v\",\"stepz\":[]}", "/stepz", "unknown field"},
+    {"{\"version\":\"v\",\"steps\":[]}", "/steps", "must be an array"},
+    {"{\"version\":\"v\",\"steps\":[{}]}", "/steps/0/weight", "is missing"},
+    {"{\"version\":\"v\",\"steps\":[{\"weight\":50}]}", "/steps/0/weight", "last step"},
+    {"{\"version\":\"v\",\"steps\":[{\"weight\":0},{\"weight\":100}]}", "/steps/0/weight",
+     "from 0.01 to 100"},
+    {"{\"version\":\"v\",\"steps\":[{\"weight\":101}]}", "/steps/0/weight", "from 0.01"},
+    {"{\"version\":\"v\",\"steps\":[{\"weight\":1.005},{\"weight\":100}]}", "/steps/0/weight",
+     "two decimals"},
+    {"{\"version\":\"v\",\"steps\":[{\"weight\":\"5\"},{\"weight\":100}]}", "/steps/0/weight",
+     "must be a number"},
+    {"{\"version\":\"v\",\"steps\":[{\"weight\":50},{\"weight\":50},{\"weight\":100}]}",
+     "/steps/1/weight", "above the step before (50)"},
+    {"{\"version\":\"v\",\"steps\":[{\"weight\":100,\"hold\":\"5m\"}]}", "/steps/0/hold",
+     "bake"},
+    {"{\"version\":\"v\",\"steps\":[{\"weight\":5,\"hold\":\"5 min\"},{\"weight\":100}]}",
+     "/steps/0/hold", "duration"},
+    {"{\"version\":\"v\",\"steps\":[{\"weight\":5,\"hold\":{\"mim\":\"5m\"}},{\"weight\":100}]"
+     "}",
+     "/steps/0/hold/mim", "unknown field"},
+    {"{\"version\":\"v\",\"steps\":[{\"weight\":5,\"hold\":{\"min\":\"5m\",\"max\":\"1m\"}},"
+     "{\"weight\":100}]}",
+     "/steps/0/hold", "shorter than min"},
+    {"{\"version\":\"v\",\"steps\":[{\"weight\":5,\"hold\":{\"until\":\"forever\"}},"
+     "{\"weight\":100}]}",
+     "/steps/0/hold/until", "\"evidence\", \"time\", \"approval\""},
+    {"{\"version\":\"v\",\"strategy\":\"bluegreen\",\"preset\":\"fast\"}", "/strategy",
+     "must be \"canary\""},
+    {"{\"version\":\"v\",\"preset\":\"fast\",\"steps\":[{\"weight\":100}]}", "/preset",
+     "one of the two"},
+    {"{\"version\":\"v\",\"preset\":\"quick\"}", "/preset", "\"cautious\""},
+    {"{\"version\":\"v\",\"preset\":\"fast\",\"judge\":{\"alpha\":0}}", "/judge/alpha",
+     "number"},
+    {"{\"version\":\"v\",\"preset\":\"fast\",\"judge\":{\"unit\":\"client\"}}", "/judge/unit",
+     "must be \"request\""},
+    {"{\"version\":\"v\",\"preset\":\"fast\",\"judge\":{\"mode\":true}}", "/judge/mode",
+     "\"observe\""},
+    {"{\"version\":\"v\",\"preset\":\"fast\",\"bake\":\"5m\"}", "/bake", "must be an object"},
+    {"{\"version\":\"v\",\"preset\":\"fast\",\"endpoints\":[]}", "/endpoints", "array of 1"},
+    {"{\"version\":\"v\",\"preset\":\"fast\",\"endpoints\":[\"a:1\",\"b\"]}", "/endpoints/1",
+     "host:port"},
+    {"{\"version\":\"v\",\"preset\":\"fast\",\"endpoints\":[\"a:1\",\"a:1\"]}", "/endpoints/1",
+     "twice"},
+    {"{\"version\":\"v\",\"preset\":\"fast\",\"warmup\":-1}", "/warmup", "duration"},
+};
+
+START_TEST(mistakes_say_where_and_what)
+{
+    const struct mistake *m = &mistakes[_i];
+    struct spec s;
+    struct spec_error err;
+
+    ck_assert_int_eq(read_text(m->text, &s, &err), -1);
+    ck_assert_str_eq(err.pointer, m->pointer);
+    ck_assert_msg(strstr(err.message, m->message), "%s: %s", m->pointer, err.message);
+}
+END_TEST
+
+START_TEST(written_is_read_back)
+{
+    static const char *const texts[] = {
+        "{\"version\":\"v2\",\"preset\":\"cautious\",\"endpoints\":[\"127.0.0.1:1\"]}",
+        "{\"version\":\"v\",\"steps\":[{\"weight\":0.01,\"hold\":\"1500ms\"},{\"weight\":33.33,"
+        "\"hold\":{\"min\":\"1s\",\"until\":\"approval\"}},{\"weight\":100}],"
+        "\"judge\":{\"max_error_rate\":0.1,\"mode\":\"observe\"}}",
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+        struct spec a, b;
+        struct spec_error err;
+        json_t *doc;
+
+        ck_assert_int_eq(read_text(texts[i], &a, &err), 0);
+        doc = spec_write(&a);
+        ck_assert_int_eq(spec_read(doc, &b, &err), 0);
+        json_decref(doc);
+        ck_assert_mem_eq(&a, &b, sizeof(a));
+    }
+}
+END_TEST
+
+START_TEST(durations)
+{
+    static const char *const bad[] = {"",
+                                      "5",
+                                      "s",
+                                      "-1s",
+                                      "1.5s",
+                                      "5 s",
+                                      "5min",
+                                      "31d",
+                                      "1sx",
+                                      "5m3s",
+                                      "99999999999999999999s"};
+    char buf[SPEC_DURATION_TEXT];
+    uint64_t ms;
+
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+        ck_assert_msg(!spec_duration(bad[i], &ms), "%s", bad[i]);
+    ck_assert(spec_duration("1500ms", &ms));
+    ck_assert_uint_eq(ms, 1500);
+    ck_assert_str_eq(spec_duration_text(buf, ms), "1500ms");
+    ck_assert(spec_duration("30d", &ms));
+    ck_assert_str_eq(spec_duration_text(buf, ms), "30d");
+    ck_assert_str_eq(spec_duration_text(buf, 90000), "90s");
+    ck_assert_str_eq(spec_duration_text(buf, 120000), "2m");
+    ck_assert_str_eq(spec_duration_text(buf, 0), "0s");
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("spec");
+    TCase *t = tcase_create("all");
+    SRunner *sr = srunner_create(s);
+    int failed;
+
+    suite_add_tcase(s, t);
+    tcase_add_test(t, full_document);
+    tcase_add_test(t, defaults_are_safe);
+    tcase_add_test(t, presets_are_steps);
+    tcase_add_loop_test(t, mistakes_say_where_and_what, 0, (int)ARRAY_LEN(mistakes));
+    tcase_add_test(t, written_is_read_back);
+    tcase_add_test(t, durations);
+    srunner_run_all(sr, CK_NORMAL);
+    failed = srunner_ntests_failed(sr);
+    srunner_free(sr);
+    return failed != 0;
+}
