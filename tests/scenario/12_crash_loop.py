@@ -1,0 +1,38 @@
+#!/usr/bin/env python3
+"""A worker that dies as soon as it is up is started again with growing pauses, status says so,
+and the other worker goes on."""
+import os
+import signal
+import time
+
+from harness import story
+
+
+def tell(t):
+    v1 = t.origin("v1")
+    s = t.sluice(services={"shop": {"versions": {"v1": {"endpoints": [v1.address]}}}})
+    other = s.children()["worker 1"]
+    end, killed, row = time.monotonic() + 20, 0, None
+    while time.monotonic() < end:
+        pid = s.children().get("worker 0")
+        if pid:
+            os.kill(pid, signal.SIGKILL)
+            killed += 1
+        row = s.status()["workers"][0]
+        if row["state"] == "backoff" and row["backoff_ms"] >= 400:
+            break
+    t.check(row["state"] == "backoff", f"no backoff after {killed} deaths: {row}")
+    t.say(f"after {killed} deaths: {row}")
+    t.check("signal 9" in row["reason"], f"reason: {row['reason']}")
+    t.check(killed < 20, f"{killed} deaths in so short a time are no backoff")
+    t.equal(s.children()["worker 1"], other, "the other worker")
+    row = t.eventually("it is up again when it is left alone", lambda: next(
+        (w for w in s.status()["workers"] if w["slot"] == 0 and w["state"] == "up"), None))
+    t.check(row["restarts"] >= 4, f"restarts: {row}")
+    events = [e["type"] for e in s.api("GET", "/v1/events?limit=1000")["events"]]
+    t.check("worker.backoff" in events and "worker.up" in events, f"events: {set(events)}")
+    for _ in range(20):
+        t.equal(s.get("/").status, 200)
+
+
+story(__doc__, tell)
