@@ -76,7 +76,8 @@ static void note_outcome(struct engine *e, int rc)
 static void publish_change(struct engine *e, struct change *c, publish_cb *cb, void *arg)
 {
     desired_commit(e->desired, c->service, json_incref(c->doc));
-    publish_request(e->publish, cb, arg);
+    engine_retrack(e);
+    c->generation = publish_request(e->publish, cb, arg);
     if (c->urgent)
         publish_flush(e->publish);
 }

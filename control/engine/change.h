@@ -20,6 +20,7 @@ struct change {
     const char *rollout; /* id of the rollout whose DOCUMENT is stored with it, or NULL */
     const json_t *document;
     bool urgent;
+    uint64_t generation; /* out: the snapshot that will carry it; 0: none */
 };
 
 /*

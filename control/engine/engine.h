@@ -12,10 +12,12 @@
 #pragma once
 #include "proxy/base/check.h"
 #include "proxy/base/str.h"
+#include "proxy/base/vec.h"
 #include "proxy/event/loop.h"
 
 struct desired;
 struct events;
+struct fetcher;
 struct flagsync;
 struct health;
 struct publish;
@@ -24,6 +26,14 @@ struct sampler;
 struct stats;
 struct store;
 struct workers;
+struct workers_row;
+
+/* Somebody waits for the end of a reload. Called once, never from inside a call made here. */
+typedef void engine_reload_cb(void *arg, bool ok, struct str diags); /* DIAGS: a JSON array */
+struct engine_reload {
+    engine_reload_cb *cb;
+    void *arg;
+};
 
 #define ENGINE_MAGIC 0x454e474eu /* ENGN */
 
@@ -36,6 +46,7 @@ struct engine { /* owned by main; its parts are owned by it */
     struct events *events;
     struct desired *desired;
     struct publish *publish;
+    struct fetcher *fetcher;
     struct health *health;
     struct sampler *sampler;
     struct rollouts *rollouts;
@@ -45,30 +56,42 @@ struct engine { /* owned by main; its parts are owned by it */
     uint64_t boot;       /* names this shared memory: counters start again with another */
     bool draining;       /* the proxy goes down: readyz says 503 */
     bool store_failing;  /* the latest write did not work */
-    struct engine_reload *reload;
+    char *config_path;
+    char revision[17];         /* of the effective config: hex */
+    uint64_t config_loaded_ms; /* wall clock */
+    bool config_rejected;      /* the latest reload was refused */
+    VEC(struct engine_reload) reloads;
 };
 
 /*
  * Build everything from the effective config DOC of the file PATH. GENERATION and SEQUENCE are
  * the highest snapshot numbers that the workers may have seen. NULL: *WHY is a malloc'd reason
- * (xfree); a store that cannot be opened is one.
+ * (xfree); a store that cannot be opened is one. Texts are copied.
  */
-struct engine *engine_new(struct loop *l, struct stats *s, struct workers *w, struct str doc,
-                          struct str path, uint64_t generation, uint64_t sequence,
-                          char **why) MUST_CHECK;
+struct engine_options {
+    struct loop *loop;
+    struct stats *stats;
+    struct workers *workers;
+    uint64_t boot; /* names the shared memory that STATS maps */
+    struct str doc, path;
+    uint64_t generation, sequence;
+};
+struct engine *engine_new(const struct engine_options *o, char **why) MUST_CHECK;
 void engine_free(struct engine *e);
 
 /* A later IPC_CONFIG: the file was read again. Weights, API versions and rollouts stay. */
 void engine_config(struct engine *e, struct str doc, struct str path);
 /* The supervisor's answer to a reload; DIAGS is a JSON array, empty text when OK. */
 void engine_reloaded(struct engine *e, bool ok, struct str diags);
-struct workers_row;
 void engine_worker(struct engine *e, const struct workers_row *row);
 
-/* Ask for a reload. CB runs once, never before this returns: OK, or DIAGS as JSON text. */
-typedef void engine_reload_cb(void *arg, bool ok, struct str diags);
+/* Ask for a reload. CB runs once: the new config is live on all workers, or DIAGS says why not.
+ */
 void engine_request_reload(struct engine *e, engine_reload_cb *cb, void *arg);
 
 /* What an operator should know: appends strings to the JSON array LIST. */
 struct json_t;
 void engine_warnings(const struct engine *e, struct json_t *list);
+
+/* The desired view has changed: health checks and sampling follow it. */
+void engine_retrack(struct engine *e);

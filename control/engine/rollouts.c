@@ -1,0 +1,761 @@
+/*
+ * rollouts.c - carrying out what the machine decides.
+ *
+ * Every event goes through step(): it works on a copy, which replaces the entry's state only
+ * when the transition is stored. A store that fails therefore stops rollouts where they are;
+ * the exception is taking weight away from a version, which happens at once and whatever the
+ * store says.
+ */
+#include "control/engine/rollouts.h"
+#include "config/conf.h"
+#include "control/engine/change.h"
+#include "control/engine/desired.h"
+#include "control/engine/engine.h"
+#include "control/engine/evidence.h"
+#include "control/engine/overlay.h"
+#include "control/store/store.h"
+#include "proxy/base/clock.h"
+#include "proxy/base/log.h"
+#include "proxy/base/mem.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/queue.h>
+
+struct rollouts_watcher { /* owned by its rollouts */
+    LIST_ENTRY(rollouts_watcher) link;
+    rollouts_cb *cb; /* NULL: has left */
+    void *arg;
+};
+
+struct rollouts {
+    struct engine *engine;
+    TAILQ_HEAD(rollout_list, rollout_entry) all; /* newest first */
+    LIST_HEAD(, rollouts_watcher) watchers;
+    uint64_t last_number;
+    struct timer tick;
+    bool telling;
+};
+
+int refuse(struct refusal *r, int status, const char *code, const char *fmt, ...)
+{
+    va_list ap;
+
+    *r = (struct refusal){.status = status, .code = code};
+    va_start(ap, fmt);
+    vsnprintf(r->message, sizeof(r->message), fmt, ap);
+    va_end(ap);
+    return -1;
+}
+
+/* --- watchers --- */
+
+struct rollouts_watcher *rollouts_watch(struct rollouts *rs, rollouts_cb *cb, void *arg)
+{
+    struct rollouts_watcher *w = xcalloc(1, sizeof(*w));
+
+    w->cb = cb;
+    w->arg = arg;
+    LIST_INSERT_HEAD(&rs->watchers, w, link);
+    return w;
+}
+
+static void drop_left(struct rollouts *rs)
+{
+    struct rollouts_watcher *w = LIST_FIRST(&rs->watchers), *next;
+
+    for (; w; w = next) {
+        next = LIST_NEXT(w, link);
+        if (w->cb)
+            continue;
+        LIST_REMOVE(w, link);
+        xfree(w);
+    }
+}
+
+void rollouts_unwatch(struct rollouts *rs, struct rollouts_watcher *w)
+{
+    w->cb = NULL;
+    if (!rs->telling)
+        drop_left(rs);
+}
+
+static void tell_watchers(struct rollouts *rs, const struct rollout_entry *l)
+{
+    struct rollouts_watcher *w;
+
+    rs->telling = true;
+    LIST_FOREACH (w, &rs->watchers, link)
+        if (w->cb)
+            w->cb(w->arg, l);
+    rs->telling = false;
+    drop_left(rs);
+}
+
+/* --- what the engine knows about an entry's versions --- */
+
+static const struct conf_version *version_of(const struct rollouts *rs, const char *service,
+                                             const char *version)
+{
+    const struct conf_service *s = desired_service(rs->engine->desired, service);
+    long at = s ? conf_version_find(s, str_of(version)) : -1;
+
+    return at >= 0 ? &s->versions[at] : NULL;
+}
+
+static uint32_t cell_of(const struct rollouts *rs, const char *service, const char *version)
+{
+    const struct conf_version *v = version_of(rs, service, version);
+
+    return v ? v->cell : 0;
+}
+
+static bool is_ready(const struct conf_version *v)
+{
+    for (size_t i = 0; v && i < v->nendpoints; i++)
+        if (v->endpoints[i].up && !v->endpoints[i].drain)
+            return true;
+    return false;
+}
+
+static void set_drain(json_t *doc, const struct conf_version *v, bool drain)
+{
+    for (size_t i = 0; v && i < v->nendpoints; i++)
+        overlay_set_drain(doc, v->name.p, v->endpoints[i].name.p, drain);
+}
+
+/* --- effects --- */
+
+static json_t *split_weights(const struct rollout *r)
+{
+    return json_pack("{s:i,s:i}", r->stable, (int)(CONF_WEIGHT_FULL - r->weight),
+                     r->spec.version, (int)r->weight);
+}
+
+/* The overlay that FX asks for, or NULL when it asks for none. */
+static json_t *overlay_for(const struct rollouts *rs, const struct rollout *r,
+                           const struct rollout_effects *fx)
+{
+    if (!fx->set_weight && !fx->drain && !fx->settle && !fx->finish)
+        return NULL;
+    json_t *doc = desired_edit(rs->engine->desired, r->service);
+    if (fx->set_weight) {
+        char *origin = xasprintf("rollout %s", r->id);
+        json_t *weights = split_weights(r);
+        overlay_set_weights(doc, weights, origin);
+        overlay_set_rollout(doc, r->id);
+        json_decref(weights);
+        xfree(origin);
+    }
+    if (fx->drain)
+        set_drain(doc, version_of(rs, r->service, r->spec.version), true);
+    if (fx->settle || fx->finish)
+        overlay_set_rollout(doc, NULL);
+    return doc;
+}
+
+/* The numbers of an event: what a reader of the log wants without asking further. */
+static json_t *event_data(const struct rollout_entry *l, const struct rollout *r)
+{
+    json_t *data =
+        json_pack("{s:s,s:s,s:s,s:i,s:i,s:f}", "state", rollout_state_name(r->state), "version",
+                  r->spec.version, "stable", r->stable, "step", (int)r->step + 1, "steps",
+                  (int)r->spec.nsteps, "weight", r->weight / 100.0);
+
+    if (r->result.outcome == ROLLOUT_OPEN || r->result.outcome == ROLLOUT_DID_SUCCEED)
+        return data;
+    json_object_set_new(data, "exposed_requests", json_integer((json_int_t)l->exposed));
+    json_object_set_new(data, "bad_requests", json_integer((json_int_t)l->bad));
+    if (r->result.by_judge) {
+        json_object_set_new(data, "class", json_string(judge_class_name(r->result.class)));
+        json_object_set_new(data, "evalue", json_real(r->result.evalue));
+        json_object_set_new(data, "limit", json_real(r->result.limit));
+        json_object_set_new(data, "excess", json_real(r->result.excess));
+        if (r->first_request_ms && r->result.verdict_at_ms >= r->first_request_ms)
+            json_object_set_new(
+                data, "detected_ms",
+                json_integer((json_int_t)(r->result.verdict_at_ms - r->first_request_ms)));
+    }
+    if (l->reverted_us && l->verdict_us) {
+        json_object_set_new(data, "revert_ms",
+                            json_real((double)(l->reverted_us - l->verdict_us) / 1000));
+        json_object_set_new(data, "last_request_ms", json_integer(r->result.last_request_ms));
+    }
+    return data;
+}
+
+static json_t *document_of(struct rollout_entry *l, const struct rollout *next)
+{
+    struct rollout *was = xmalloc(sizeof(*was));
+
+    *was = l->r;
+    l->r = *next;
+    json_t *doc = evidence_save(l);
+    l->r = *was;
+    xfree(was);
+    return doc;
+}
+
+/* Taking weight away must not wait for a disk. */
+static bool is_urgent(const struct rollout *r, const struct rollout_effects *fx)
+{
+    return fx->set_weight && fx->weight == 0 && r->state == ROLLOUT_ABORTING;
+}
+
+struct move { /* one event on its way through an entry */
+    struct rollout_event ev;
+    struct requester who;
+    json_t *doc; /* overlay prepared by the caller (start), or NULL; owned */
+    publish_cb *cb;
+    void *arg;
+    struct rollout_effects fx; /* out */
+    bool published;            /* out: CB will be called */
+};
+
+static int carry_out(struct rollouts *rs, struct rollout_entry *l, const struct rollout *next,
+                     struct move *m)
+{
+    json_t *doc = m->doc ? m->doc : overlay_for(rs, next, &m->fx);
+    json_t *data = m->fx.type ? event_data(l, next) : NULL;
+    json_t *document = document_of(l, next);
+    char *what = m->who.actor
+                     ? xasprintf("rollout.%s %s", rollout_event_name(m->ev.type), l->r.id)
+                     : NULL;
+    struct change c = {.service = next->service,
+                       .doc = doc,
+                       .fact = {m->fx.type, NULL, next->id, m->fx.message, data},
+                       .what = what,
+                       .actor = m->who.actor,
+                       .reason = m->who.reason,
+                       .rollout = next->id,
+                       .document = document,
+                       .urgent = is_urgent(next, &m->fx)};
+    bool publishes = doc != NULL;
+
+    m->doc = NULL;
+    if (c.urgent && !l->verdict_us)
+        l->verdict_us = clock_mono_us();
+    int rc = change_apply(rs->engine, &c, publishes ? m->cb : NULL, m->arg);
+    m->published = publishes && (rc == 0 || c.urgent);
+    if (m->fx.set_weight && c.generation)
+        l->published = c.generation;
+    json_decref(data);
+    json_decref(document);
+    xfree(what);
+    return rc == 0 || c.urgent ? 0 : -1;
+}
+
+static void finish_entry(struct rollouts *rs, struct rollout_entry *l)
+{
+    l->settling = true;
+    l->judged_ms = loop_now_ms(rs->engine->loop);
+}
+
+/* Does the result of M have to be on disk now? Evidence alone may wait a second. */
+static bool is_transition(const struct move *m)
+{
+    return m->doc || m->fx.type || m->fx.set_weight || m->fx.drain || m->fx.settle ||
+           m->fx.finish || m->who.actor;
+}
+
+/* Let M->EV happen to L. 0, or -1: refused or not stored (then fx.message says why). */
+static int step(struct rollouts *rs, struct rollout_entry *l, struct move *m)
+{
+    struct rollout *next = xmalloc(sizeof(*next));
+    uint64_t now_ms = clock_mono_us() / 1000;
+    int rc;
+
+    *next = l->r;
+    m->ev.wall_ms = clock_wall_ms();
+    m->ev.mono_ms = now_ms;
+    m->ev.actor = m->who.actor;
+    m->ev.why = m->who.reason;
+    rc = rollout_apply(next, &m->ev, &m->fx);
+    bool store_now =
+        is_transition(m) || (m->fx.changed && now_ms - l->saved_ms >= ROLLOUTS_SAVE_MS);
+    if (rc == 0 && store_now) {
+        rc = carry_out(rs, l, next, m);
+        if (rc != 0)
+            snprintf(m->fx.message, sizeof(m->fx.message), "the store failed: %s",
+                     change_error(rs->engine));
+        else
+            l->saved_ms = now_ms;
+    }
+    if (rc == 0) {
+        bool seen = next->index != l->r.index;
+        l->r = *next;
+        if (m->fx.finish)
+            finish_entry(rs, l);
+        if (seen)
+            tell_watchers(rs, l);
+    }
+    json_decref(m->doc);
+    m->doc = NULL;
+    xfree(next);
+    return rc;
+}
+
+static void step_fact(struct rollouts *rs, struct rollout_entry *l, struct rollout_event ev)
+{
+    struct move m = {.ev = ev};
+
+    if (step(rs, l, &m) != 0)
+        log_debug("rollout %s: %s: %s", l->r.id, rollout_event_name(ev.type), m.fx.message);
+}
+
+/* --- ticks --- */
+
+static void observe(struct rollouts *rs, struct rollout_entry *l)
+{
+    struct engine *e = rs->engine;
+    struct judge_window *w = xcalloc(1, sizeof(*w));
+    struct judge_report *report = xcalloc(1, sizeof(*report));
+    enum judge_verdict was = l->r.verdict;
+    uint64_t now_ms = clock_mono_us() / 1000, wall_ms = clock_wall_ms();
+
+    evidence_take(l, e->stats, cell_of(rs, l->r.service, l->r.stable),
+                  cell_of(rs, l->r.service, l->r.spec.version), w);
+    if (rollout_observe(&l->r, w, wall_ms, report)) {
+        if (report->verdict != was || now_ms - l->judged_ms >= 5000) {
+            l->judged_ms = now_ms;
+            evidence_keep(l, report, wall_ms);
+        }
+        l->r.result.exposed = l->exposed;
+        l->r.result.bad = l->bad;
+        step_fact(rs, l, (struct rollout_event){.type = ROLLOUT_VERDICT, .report = report});
+    }
+    xfree(w);
+    xfree(report);
+}
+
+static void tell_readiness(struct rollouts *rs, struct rollout_entry *l)
+{
+    bool ready = is_ready(version_of(rs, l->r.service, l->r.spec.version));
+
+    if (ready != l->r.ready)
+        step_fact(rs, l, (struct rollout_event){.type = ROLLOUT_ENDPOINTS, .ready = ready});
+}
+
+static void tick_active(struct rollouts *rs, struct rollout_entry *l)
+{
+    tell_readiness(rs, l);
+    observe(rs, l);
+    if (!rollout_terminal(l->r.state))
+        step_fact(rs, l, (struct rollout_event){.type = ROLLOUT_TICK});
+}
+
+/* Requests that were under way at the end are still counted, then the numbers are final. */
+static void tick_settling(struct rollouts *rs, struct rollout_entry *l)
+{
+    struct judge_window *w = xcalloc(1, sizeof(*w));
+
+    evidence_take(l, rs->engine->stats, cell_of(rs, l->r.service, l->r.stable),
+                  cell_of(rs, l->r.service, l->r.spec.version), w);
+    xfree(w);
+    if (clock_mono_us() / 1000 - l->judged_ms < ROLLOUTS_SETTLE_MS)
+        return;
+    l->settling = false;
+    l->r.result.exposed = l->exposed;
+    l->r.result.bad = l->bad;
+    l->r.index++;
+    json_t *doc = evidence_save(l);
+    struct change c = {.service = l->r.service, .rollout = l->r.id, .document = doc};
+    if (change_apply(rs->engine, &c, NULL, NULL) != 0)
+        log_warn("rollout %s: final numbers are not stored", l->r.id);
+    json_decref(doc);
+    tell_watchers(rs, l);
+}
+
+static void on_tick(void *arg)
+{
+    struct rollouts *rs = arg;
+    struct rollout_entry *l;
+    bool again = false;
+
+    TAILQ_FOREACH (l, &rs->all, link) {
+        if (!rollout_terminal(l->r.state))
+            tick_active(rs, l);
+        else if (l->settling)
+            tick_settling(rs, l);
+        again |= !rollout_terminal(l->r.state) || l->settling;
+    }
+    if (again)
+        timer_start(&rs->tick, ROLLOUTS_TICK_MS);
+}
+
+static void wake(struct rollouts *rs)
+{
+    if (!timer_pending(&rs->tick))
+        timer_start(&rs->tick, ROLLOUTS_TICK_MS);
+}
+
+/* --- the workers' answers --- */
+
+/* Weight 0 is live: what can be known about the way back is known now. */
+static void note_reverted(struct rollouts *rs, struct rollout_entry *l,
+                          const struct publish_result *p)
+{
+    uint32_t cell = cell_of(rs, l->r.service, l->r.spec.version);
+    uint64_t last_us = evidence_last_request_us(rs->engine->stats, cell);
+
+    l->reverted_us = p->at_us;
+    if (last_us && l->verdict_us)
+        l->r.result.last_request_ms = ((int64_t)last_us - (int64_t)l->verdict_us) / 1000;
+}
+
+static void applied_one(struct rollouts *rs, struct rollout_entry *l,
+                        const struct publish_result *p)
+{
+    struct rollout_event ev = {.type = p->error ? ROLLOUT_APPLY_FAILED : ROLLOUT_APPLIED,
+                               .weight = l->r.weight,
+                               .generation = p->generation};
+
+    if (rollout_terminal(l->r.state) || l->r.applied || p->generation < l->published)
+        return;
+    if (!p->error && l->verdict_us && l->r.weight == 0)
+        note_reverted(rs, l, p);
+    step_fact(rs, l, ev);
+}
+
+void rollouts_applied(struct rollouts *rs, const struct publish_result *p)
+{
+    struct rollout_entry *l;
+
+    TAILQ_FOREACH (l, &rs->all, link)
+        applied_one(rs, l, p);
+}
+
+void rollouts_health(struct rollouts *rs)
+{
+    struct rollout_entry *l;
+
+    TAILQ_FOREACH (l, &rs->all, link)
+        if (!rollout_terminal(l->r.state))
+            tell_readiness(rs, l);
+}
+
+/* --- starting --- */
+
+static const struct conf_version *heaviest_but(const struct conf_service *s,
+                                               const char *version)
+{
+    const struct conf_version *best = NULL;
+
+    for (size_t i = 0; i < s->nversions; i++) {
+        const struct conf_version *v = &s->versions[i];
+        if (strcmp(v->name.p, version) != 0 && (!best || v->weight > best->weight))
+            best = v;
+    }
+    return best;
+}
+
+int rollouts_check(struct rollouts *rs, const char *service, const struct spec *spec,
+                   struct refusal *why)
+{
+    const struct conf_service *s = desired_service(rs->engine->desired, service);
+    const struct rollout_entry *active = rollouts_active(rs, service);
+
+    if (!s)
+        return refuse(why, 404, "not_found", "no service \"%s\"", service);
+    if (active)
+        return refuse(why, 409, "rollout_active", "%s is under way on %s (%s to %s)",
+                      active->r.id, service, active->r.stable, active->r.spec.version);
+    long at = conf_version_find(s, str_of(spec->version));
+    if (at < 0 && spec->nendpoints == 0) {
+        refuse(why, 404, "unknown_version",
+               "%s has no version \"%s\"; register it, or give \"endpoints\"", service,
+               spec->version);
+        snprintf(why->pointer, sizeof(why->pointer), "/version");
+        return -1;
+    }
+    const struct conf_version *stable = heaviest_but(s, spec->version);
+    uint32_t has = at < 0 ? 0 : s->versions[at].weight;
+    if (!stable || stable->weight == 0)
+        return refuse(why, 409, "already_live", "%s has all the weight of %s already",
+                      spec->version, service);
+    if (stable->weight + has != CONF_WEIGHT_FULL)
+        return refuse(why, 409, "weights_split",
+                      "more than one other version of %s has weight; set one of them to 100",
+                      service);
+    if (has > 0)
+        return refuse(why, 409, "version_has_weight",
+                      "%s has %g %% already; set its weight to 0 first", spec->version,
+                      has / 100.0);
+    return 0;
+}
+
+static json_t *endpoints_of(const struct spec *spec)
+{
+    json_t *list = json_array();
+
+    for (uint32_t i = 0; i < spec->nendpoints; i++)
+        json_array_append_new(list, json_string(spec->endpoints[i]));
+    return list;
+}
+
+/* The service as it is when the rollout owns it: version known, not drained, way back noted. */
+static json_t *overlay_at_start(struct rollouts *rs, const struct rollout *r)
+{
+    const struct conf_service *s = desired_service(rs->engine->desired, r->service);
+    json_t *doc = desired_edit(rs->engine->desired, r->service);
+    json_t *weights = desired_weights(s);
+
+    if (r->spec.nendpoints) {
+        json_t *endpoints = endpoints_of(&r->spec);
+        overlay_put_version(doc, r->spec.version, endpoints,
+                            desired_labels(rs->engine->desired, r->service, r->spec.version));
+        json_decref(endpoints);
+    } else {
+        set_drain(doc, version_of(rs, r->service, r->spec.version), false);
+    }
+    overlay_set_undo(doc, weights);
+    overlay_set_rollout(doc, r->id);
+    json_decref(weights);
+    return doc;
+}
+
+static void entry_free(struct rollout_entry *l)
+{
+    json_decref(l->decisions);
+    xfree(l);
+}
+
+/* Fill CAST's fixed room from the requester. */
+static struct rollout_entry *entry_new(struct rollouts *rs, const char *service,
+                                       const struct spec *spec, const char *actor)
+{
+    const struct conf_service *s = desired_service(rs->engine->desired, service);
+    struct rollout_entry *l = xcalloc(1, sizeof(*l));
+    char id[ROLLOUT_ID_MAX];
+
+    l->number = rs->last_number + 1;
+    snprintf(id, sizeof(id), "r-%llu", (unsigned long long)l->number);
+    rollout_init(&l->r, id, service, heaviest_but(s, spec->version)->name.p, actor, spec,
+                 clock_wall_ms());
+    l->boot = rs->engine->boot;
+    l->decisions = json_array();
+    evidence_begin(l, rs->engine->stats, cell_of(rs, service, l->r.stable),
+                   cell_of(rs, service, spec->version));
+    return l;
+}
+
+/* Old ones that ended are forgotten, here and in the store. */
+static void forget_old(struct rollouts *rs)
+{
+    struct rollout_entry *l, *next;
+    unsigned n = 0;
+
+    for (l = TAILQ_FIRST(&rs->all); l; l = next) {
+        next = TAILQ_NEXT(l, link);
+        if (!rollout_terminal(l->r.state) || l->settling || ++n <= ROLLOUTS_KEPT)
+            continue;
+        if (store_delete(rs->engine->store, "rollout", l->r.id) < 0)
+            return;
+        TAILQ_REMOVE(&rs->all, l, link);
+        entry_free(l);
+    }
+}
+
+const struct rollout_entry *rollouts_start(struct rollouts *rs, const char *service,
+                                           const struct spec *spec, struct requester who,
+                                           publish_cb *cb, void *arg, struct refusal *why)
+{
+    if (rollouts_check(rs, service, spec, why) != 0)
+        return NULL;
+    struct rollout_entry *l = entry_new(rs, service, spec, who.actor);
+    struct move m = {.ev = {.type = ROLLOUT_START},
+                     .who = who,
+                     .doc = overlay_at_start(rs, &l->r),
+                     .cb = cb,
+                     .arg = arg};
+    if (step(rs, l, &m) != 0) {
+        refuse(why, 507, "store_failed", "%s", m.fx.message);
+        entry_free(l);
+        return NULL;
+    }
+    rs->last_number = l->number;
+    TAILQ_INSERT_HEAD(&rs->all, l, link);
+    tell_watchers(rs, l);
+    forget_old(rs);
+    wake(rs);
+    return l;
+}
+
+/* --- commands --- */
+
+static struct rollout_entry *find(const struct rollouts *rs, const char *id)
+{
+    struct rollout_entry *l;
+
+    TAILQ_FOREACH (l, &rs->all, link)
+        if (strcmp(l->r.id, id) == 0)
+            return l;
+    return NULL;
+}
+
+/* Somebody set other weights while the rollout was paused: it goes on with its own. */
+static json_t *overlay_at_resume(struct rollouts *rs, const struct rollout_entry *l)
+{
+    const struct conf_version *v = version_of(rs, l->r.service, l->r.spec.version);
+
+    if (!v || v->weight == l->r.weight)
+        return NULL;
+    json_t *doc = desired_edit(rs->engine->desired, l->r.service);
+    json_t *weights = split_weights(&l->r);
+    char *origin = xasprintf("rollout %s", l->r.id);
+    overlay_set_weights(doc, weights, origin);
+    json_decref(weights);
+    xfree(origin);
+    return doc;
+}
+
+int rollouts_command(struct rollouts *rs, const char *id, enum rollout_event_type command,
+                     struct requester who, publish_cb *cb, void *arg, struct refusal *why)
+{
+    struct rollout_entry *l = find(rs, id);
+    struct move m = {.ev = {.type = command}, .who = who, .cb = cb, .arg = arg};
+
+    if (!l)
+        return refuse(why, 404, "not_found", "no rollout \"%s\"", id);
+    if (!rollout_accepts(&l->r, command, clock_wall_ms()))
+        return refuse(why, 409, "state", "%s is %s: it cannot be %s", id,
+                      rollout_state_name(l->r.state), rollout_event_name(command));
+    if (command == ROLLOUT_RESUME)
+        m.doc = overlay_at_resume(rs, l);
+    if (command == ROLLOUT_UNDO)
+        l->verdict_us = l->reverted_us = 0;
+    if (step(rs, l, &m) != 0)
+        return refuse(why, 507, "store_failed", "%s", m.fx.message);
+    wake(rs);
+    return m.published ? 1 : 0;
+}
+
+/* --- looking --- */
+
+const struct rollout_entry *rollouts_get(const struct rollouts *rs, const char *id)
+{
+    return find(rs, id);
+}
+
+const struct rollout_entry *rollouts_active(const struct rollouts *rs, const char *service)
+{
+    struct rollout_entry *l;
+
+    TAILQ_FOREACH (l, &rs->all, link)
+        if (!rollout_terminal(l->r.state) && strcmp(l->r.service, service) == 0)
+            return l;
+    return NULL;
+}
+
+const struct rollout_entry *rollouts_undoable(const struct rollouts *rs, const char *service)
+{
+    struct rollout_entry *l;
+
+    TAILQ_FOREACH (l, &rs->all, link)
+        if (strcmp(l->r.service, service) == 0)
+            return rollout_accepts(&l->r, ROLLOUT_UNDO, clock_wall_ms()) ? l : NULL;
+    return NULL;
+}
+
+const struct rollout_entry *rollouts_first(const struct rollouts *rs)
+{
+    return TAILQ_FIRST(&rs->all);
+}
+
+const struct rollout_entry *rollouts_next(const struct rollout_entry *l)
+{
+    return TAILQ_NEXT(l, link);
+}
+
+/* --- beginning and end --- */
+
+struct rollouts *rollouts_new(struct engine *e)
+{
+    struct rollouts *rs = xcalloc(1, sizeof(*rs));
+
+    rs->engine = e;
+    TAILQ_INIT(&rs->all);
+    LIST_INIT(&rs->watchers);
+    timer_init(&rs->tick, e->loop, on_tick, rs);
+    return rs;
+}
+
+void rollouts_free(struct rollouts *rs)
+{
+    struct rollout_entry *l;
+
+    if (!rs)
+        return;
+    timer_stop(&rs->tick);
+    while ((l = TAILQ_FIRST(&rs->all))) {
+        TAILQ_REMOVE(&rs->all, l, link);
+        entry_free(l);
+    }
+    drop_left(rs);
+    xfree(rs);
+}
+
+/* Newest first, whatever order the store has. */
+static void insert_by_number(struct rollouts *rs, struct rollout_entry *l)
+{
+    struct rollout_entry *at;
+
+    TAILQ_FOREACH (at, &rs->all, link) {
+        if (at->number < l->number) {
+            TAILQ_INSERT_BEFORE(at, l, link);
+            return;
+        }
+    }
+    TAILQ_INSERT_TAIL(&rs->all, l, link);
+}
+
+static int load_one(void *arg, struct str key, struct str doc)
+{
+    struct rollouts *rs = arg;
+    struct rollout_entry *l = xcalloc(1, sizeof(*l));
+    json_t *j = json_loadb(doc.p, doc.n, 0, NULL);
+    struct spec_error err = {"", "not JSON"};
+
+    if (!j || evidence_load(l, j, rs->engine->boot, &err) != 0) {
+        log_error("rollout %.*s in the store is damaged: %s", STR_ARG(key), err.message);
+        xfree(l);
+    } else {
+        str_to_u64(str_skip(str_of(l->r.id), 2), UINT32_MAX, &l->number);
+        rs->last_number = l->number > rs->last_number ? l->number : rs->last_number;
+        insert_by_number(rs, l);
+    }
+    json_decref(j);
+    return 0;
+}
+
+void rollouts_resume(struct rollouts *rs)
+{
+    struct rollout_entry *l;
+
+    if (store_list(rs->engine->store, "rollout", load_one, rs) != 0)
+        log_error("rollouts cannot be read: %s", store_message(rs->engine->store));
+    TAILQ_FOREACH (l, &rs->all, link) {
+        if (rollout_terminal(l->r.state))
+            continue;
+        log_info("rollout %s of %s goes on: %s, step %u", l->r.id, l->r.service,
+                 rollout_state_name(l->r.state), l->r.step + 1);
+        step_fact(rs, l, (struct rollout_event){.type = ROLLOUT_RESTART});
+        wake(rs);
+    }
+}
+
+void rollouts_reloaded(struct rollouts *rs)
+{
+    struct rollout_entry *l;
+
+    TAILQ_FOREACH (l, &rs->all, link) {
+        if (rollout_terminal(l->r.state) || desired_service(rs->engine->desired, l->r.service))
+            continue;
+        struct move m = {
+            .ev = {.type = ROLLOUT_ABORT},
+            .who = {"controller", "the service is not in the config file any more"}};
+        if (step(rs, l, &m) != 0)
+            log_warn("rollout %s: %s", l->r.id, m.fx.message);
+    }
+}
