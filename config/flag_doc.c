@@ -55,7 +55,8 @@ struct json_t *flag_doc_parse(struct str text, char **why)
         *why = xasprintf("line %d, column %d: %s", error.line, error.column, error.text);
         return NULL;
     }
-    if (json_integer_value(json_object_get(doc, "format")) == FLAGSET_FORMAT)
+    if (json_integer_value(json_object_get(doc, "format")) == FLAGSET_FORMAT &&
+        json_is_object(json_object_get(doc, "flags")))
         return doc;
     snapshot = snapshot_of(doc);
     json_decref(doc);

@@ -7,7 +7,8 @@
  * no answer; a Redis that was emptied or fell back to an older copy does not either. A flag
  * whose new definition is bad keeps the last good one.
  *
- * Call-backs come from the loop, never from inside a call made here.
+ * Answers (flagsync_cb) come from the loop, never from inside a call made here; the hooks may
+ * be called from inside, also of flagsync_new.
  */
 #pragma once
 #include "config/flagset.h"
