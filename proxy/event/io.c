@@ -39,6 +39,7 @@ void io_set_init(struct io_set *set, struct loop *l)
 void io_set_release(struct io_set *set)
 {
     ASSERT(TAILQ_EMPTY(&set->dirty));
+    loop_remove_flusher(set->loop, &set->flusher);
     blocks_release(&set->blocks);
 }
 
@@ -71,7 +72,6 @@ static void io_setup(struct io *io, struct io_set *set, int fd, io_cb *cb, void 
 void io_open(struct io *io, struct io_set *set, int fd, io_cb *cb, void *owner)
 {
     io_setup(io, set, fd, cb, owner);
-    set_reading(io, true);
 }
 
 int io_connect(struct io *io, struct io_set *set, const struct sockaddr *sa, socklen_t len,
@@ -177,7 +177,7 @@ static bool read_once(struct io *io)
         if (io->fd < 0)
             return false;
         give_back_empty(io);
-        return (size_t)n == room && !io->paused && io->reading;
+        return (size_t)n == room && !io->paused && !io->eof;
     }
     give_back_empty(io);
     if (n == 0)
@@ -290,6 +290,13 @@ static struct block *last_block(struct io *io)
     if (STAILQ_EMPTY(&io->out))
         return NULL;
     return CONTAINER_OF(io->out.stqh_last, struct block, link.stqe_next);
+}
+
+bool io_fits(const struct io *io, size_t n)
+{
+    const struct block *last = last_block((struct io *)io);
+
+    return last && block_room(last) >= n;
 }
 
 char *io_room(struct io *io, size_t n)

@@ -65,7 +65,8 @@ struct io {
     bool keep : 1;         /* the owner refers to bytes of io->in: do not give it back */
 };
 
-/* Take over a connected, non-blocking FD. */
+/* Take over a connected, non-blocking FD. It is registered by the first io_resume: bytes that
+ * came with the connection are best read before (io_read_now). */
 void io_open(struct io *io, struct io_set *set, int fd, io_cb *cb, void *owner);
 /* Receive what is there already; the callback may run before this returns. */
 void io_read_now(struct io *io);
@@ -97,6 +98,7 @@ void io_write(struct io *io, struct str s);
 /* N contiguous bytes (at most BLOCK_SMALL) to fill in, then io_wrote(how many of them). */
 char *io_room(struct io *io, size_t n);
 void io_wrote(struct io *io, size_t n);
+bool io_fits(const struct io *io, size_t n); /* N bytes more stay one send with what waits */
 void io_flush(struct io *io);        /* send now; errors come as IO_ERROR on a later turn */
 void io_want_drained(struct io *io); /* IO_DRAINED once, on a later turn */
 /* No more output: FIN after what is queued. Call with nothing queued. */

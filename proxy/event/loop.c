@@ -157,6 +157,11 @@ void loop_add_flusher(struct loop *l, struct flusher *f, loop_cb *cb, void *arg)
     STAILQ_INSERT_TAIL(&l->flushers, f, link);
 }
 
+void loop_remove_flusher(struct loop *l, struct flusher *f)
+{
+    STAILQ_REMOVE(&l->flushers, f, flusher, link);
+}
+
 void loop_bury(struct loop *l, struct grave *g, loop_cb *cb, void *arg)
 {
     g->cb = cb;

@@ -40,13 +40,14 @@ struct post {
 void loop_post(struct loop *l, struct post *p, loop_cb *cb, void *arg); /* no-op when queued */
 void loop_unpost(struct loop *l, struct post *p);
 
-/* Called every turn after the posted calls: coalesced writes. Stays until the loop is freed. */
+/* Called every turn after the posted calls, until removed: coalesced writes. */
 struct flusher {
     STAILQ_ENTRY(flusher) link;
     loop_cb *cb;
     void *arg;
 };
 void loop_add_flusher(struct loop *l, struct flusher *f, loop_cb *cb, void *arg);
+void loop_remove_flusher(struct loop *l, struct flusher *f); /* not from a flusher */
 
 /* Close now, free later: CB(arg) runs when the turn is over. At most once an object. */
 struct grave {

@@ -1,0 +1,267 @@
+/*
+ * attempt.c - one try to have a request answered by one endpoint.
+ *
+ * Calls into the stream are the last statement of a function: the stream may end the attempt.
+ */
+#include "proxy/stream/attempt.h"
+
+#include "proxy/stream/forward.h"
+#include "proxy/upstream/upconn.h"
+
+#define ATTEMPT_MAGIC 0x61747470u
+
+static const struct codec_ops answer_ops;
+
+static void start_deadline(struct attempt *a, enum ending why)
+{
+    const struct service_row *s = a->stream->service;
+    struct deadline_queue *q = why == END_CONNECT_TIMEOUT      ? s->connect
+                               : why == END_FIRST_BYTE_TIMEOUT ? s->first_byte
+                                                               : s->idle;
+
+    a->on_deadline = why;
+    a->waiting_bytes = a->conn ? a->conn->io.out_bytes : 0;
+    deadline_start(&a->deadline, q);
+}
+
+/* What is awaited now that the connection stands. */
+static void await_progress(struct attempt *a)
+{
+    bool asked = a->stream->up == HALF_ENDED || a->stream->hold;
+
+    start_deadline(a, asked && !a->answered ? END_FIRST_BYTE_TIMEOUT : END_IDLE_TIMEOUT);
+}
+
+static void on_deadline(void *arg)
+{
+    struct attempt *a = CAST(attempt, ATTEMPT_MAGIC, arg);
+    bool moving = a->conn->io.out_bytes != a->waiting_bytes;
+
+    if (a->on_deadline == END_IDLE_TIMEOUT && !a->answered && moving) {
+        start_deadline(a, END_IDLE_TIMEOUT); /* slowly, but it takes the body */
+        return;
+    }
+    stream_attempt_failed(a->stream, a->on_deadline, a->on_deadline == END_CONNECT_TIMEOUT,
+                          false);
+}
+
+static void forwarded(struct attempt *a)
+{
+    a->forwarded_us = loop_now_us(a->stream->plane->loop);
+    await_progress(a);
+}
+
+static void on_open(void *arg)
+{
+    forwarded(CAST(attempt, ATTEMPT_MAGIC, arg));
+}
+
+static struct attempt *attempt_new(struct stream *s, const struct target *t)
+{
+    struct attempt *a = slab_get(&s->plane->attempts);
+
+    memset(a, 0, offsetof(struct attempt, resp));
+    a->magic = ATTEMPT_MAGIC;
+    a->stream = s;
+    a->plane = s->plane;
+    a->endpoint = t->ep;
+    a->stats =
+        t->cell && t->cell < STATS_ENDPOINTS ? &s->plane->stats->endpoints[t->cell] : NULL;
+    deadline_init(&a->deadline, on_deadline, a);
+    a->endpoint->in_flight++;
+    if (a->stats)
+        stat_add(&a->stats->in_flight, 1);
+    s->attempt = a;
+    s->tries++;
+    s->tried = t->ep;
+    return a;
+}
+
+/* Head and what is there of the body. False: the head does not fit. */
+static bool send_request(struct attempt *a)
+{
+    struct stream *s = a->stream;
+    struct message m;
+
+    forward_request(s, &m);
+    if (!upconn_head(a->conn, &s->req, &m))
+        return false;
+    if (!s->hold && s->kept.n)
+        (void)upconn_copy(a->conn, s->kept);
+    if (s->up == HALF_ENDED)
+        upconn_end(a->conn);
+    return true;
+}
+
+bool attempt_start(struct stream *s, const struct target *t)
+{
+    struct attempt *a = attempt_new(s, t);
+    bool pooled;
+
+    a->conn = s->fresh ? NULL : pool_take(t->ep);
+    pooled = a->conn != NULL;
+    if (!pooled)
+        a->conn = upconn_connect(t->ep, on_open);
+    if (!a->conn) {
+        if (a->stats)
+            stat_add(&a->stats->connect_failed, 1);
+        attempt_finish(a);
+        return false;
+    }
+    upconn_borrow(a->conn, &answer_ops, a, &a->resp);
+    if (!send_request(a)) {
+        stream_fail(s, END_BAD_REQUEST, 431, STR("the request head is too large to forward"));
+        return true;
+    }
+    if (pooled)
+        forwarded(a);
+    else
+        start_deadline(a, END_CONNECT_TIMEOUT);
+    return true;
+}
+
+static void on_grave(void *arg)
+{
+    struct attempt *a = CAST(attempt, ATTEMPT_MAGIC, arg);
+
+    a->magic = 0;
+    slab_put(&a->plane->attempts, a);
+}
+
+void attempt_finish(struct attempt *a)
+{
+    struct stream *s = a->stream;
+
+    deadline_stop(&a->deadline);
+    a->endpoint->in_flight--;
+    if (a->stats)
+        stat_sub(&a->stats->in_flight, 1);
+    s->attempt = NULL;
+    if (a->conn)
+        upconn_return(a->conn);
+    a->conn = NULL;
+    loop_bury(s->plane->loop, &a->grave, on_grave, a);
+}
+
+/* ---- the request ---- */
+
+bool attempt_body_kept(struct attempt *a, struct str bytes)
+{
+    if (a->forwarded_us)
+        await_progress(a);
+    return upconn_copy(a->conn, bytes);
+}
+
+bool attempt_body(struct attempt *a, struct block *b)
+{
+    if (a->forwarded_us)
+        await_progress(a);
+    return upconn_data(a->conn, b);
+}
+
+void attempt_body_end(struct attempt *a)
+{
+    upconn_end(a->conn);
+    if (a->forwarded_us)
+        forwarded(a);
+}
+
+void attempt_resume(struct attempt *a)
+{
+    start_deadline(a, END_IDLE_TIMEOUT);
+    upconn_resume(a->conn);
+}
+
+/* ---- the answer ---- */
+
+static void observe_head(struct attempt *a, const struct message *m)
+{
+    struct stream *s = a->stream;
+
+    a->answered = true;
+    s->upstream_us = loop_now_us(s->plane->loop) - a->forwarded_us;
+    if (!a->stats)
+        return;
+    stat_add(&a->stats->requests, 1);
+    if (m->status >= 500)
+        stat_add(&a->stats->errors, 1);
+}
+
+static void on_head(void *self, const struct message *m)
+{
+    struct attempt *a = CAST(attempt, ATTEMPT_MAGIC, self);
+
+    if (m->status < 200) {
+        await_progress(a);
+        stream_interim(a->stream, m);
+        return;
+    }
+    observe_head(a, m);
+    start_deadline(a, END_IDLE_TIMEOUT);
+    stream_answer(a->stream, m);
+}
+
+static bool on_data(void *self, struct block *b)
+{
+    struct attempt *a = CAST(attempt, ATTEMPT_MAGIC, self);
+    struct stream *s = a->stream;
+    bool more = stream_answer_data(s, b);
+
+    if (s->attempt != a)
+        return true;
+    if (more)
+        start_deadline(a, END_IDLE_TIMEOUT);
+    else
+        deadline_stop(&a->deadline); /* it is the client that we wait for */
+    return more;
+}
+
+static void on_end(void *self, struct str trailers)
+{
+    struct attempt *a = CAST(attempt, ATTEMPT_MAGIC, self);
+
+    stream_answer_end(a->stream, trailers);
+}
+
+static void count_failure(struct attempt *a, enum codec_abort why)
+{
+    if (!a->stats)
+        return;
+    if (why == CODEC_REFUSED)
+        stat_add(&a->stats->connect_failed, 1);
+    else if (!a->answered) {
+        stat_add(&a->stats->requests, 1);
+        stat_add(&a->stats->errors, 1);
+    }
+}
+
+static void on_abort(void *self, enum codec_abort why)
+{
+    static const enum ending endings[] = {
+        [CODEC_REFUSED] = END_CONNECT_FAILED,
+        [CODEC_RESET] = END_UPSTREAM_RESET,
+        [CODEC_BAD] = END_UPSTREAM_BAD,
+    };
+    struct attempt *a = CAST(attempt, ATTEMPT_MAGIC, self);
+    bool stale = why == CODEC_RESET && a->conn->reused && !a->conn->heard;
+
+    if (!stale)
+        count_failure(a, why);
+    stream_attempt_failed(a->stream, endings[why], why == CODEC_REFUSED, stale);
+}
+
+static void on_resume(void *self)
+{
+    struct attempt *a = CAST(attempt, ATTEMPT_MAGIC, self);
+
+    await_progress(a);
+    a->stream->to.ops->resume(a->stream->to.self);
+}
+
+static const struct codec_ops answer_ops = {
+    .head = on_head,
+    .data = on_data,
+    .end = on_end,
+    .abort = on_abort,
+    .resume = on_resume,
+};

@@ -1,0 +1,33 @@
+/*
+ * attempt.h - one try to have a request answered by one endpoint.
+ *
+ * A retry is a new attempt. An attempt owns the upstream connection it has on loan and gives it
+ * back, or destroys it, when it ends.
+ */
+#pragma once
+#include "proxy/stream/stream.h"
+
+struct attempt { /* owned by its stream */
+    uint32_t magic;
+    struct stream *stream;
+    struct plane *plane;
+    struct upconn *conn;
+    struct endpoint *endpoint;
+    struct stats_endpoint *stats; /* NULL: not counted */
+    struct deadline deadline;     /* connect, first byte or idle */
+    enum ending on_deadline;
+    struct grave grave;
+    uint64_t forwarded_us;  /* connected, and the request on its way */
+    uint32_t waiting_bytes; /* unsent when the deadline was started: to see progress */
+    bool answered;          /* the final head came */
+    struct head resp;
+};
+
+/* Try TARGET with what the stream has so far. False: connecting failed at once. */
+bool attempt_start(struct stream *s, const struct target *t) MUST_CHECK;
+bool attempt_body_kept(struct attempt *a, struct str bytes);
+bool attempt_body(struct attempt *a, struct block *b);
+void attempt_body_end(struct attempt *a);
+void attempt_resume(struct attempt *a); /* more of the answer, please */
+/* End it; its connection goes back to the pool if both messages are complete. */
+void attempt_finish(struct attempt *a);

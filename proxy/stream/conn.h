@@ -1,0 +1,54 @@
+/*
+ * conn.h - one connection of a client: the HTTP/1 codec of the server side.
+ *
+ * Requests are read one after the other; what a client sends ahead waits in the connection's
+ * block until the exchange before it is over. After a malformed request nothing more is parsed.
+ */
+#pragma once
+#include "proxy/stream/stream.h"
+
+#include <netinet/in.h>
+
+#define CONN_STATES(X)                                                                         \
+    X(IDLE, "between requests; owns no buffer")                                                \
+    X(HEAD, "in a request's head")                                                             \
+    X(BODY, "in a request's body")                                                             \
+    X(BUSY, "the request is read, its answer is not complete")                                 \
+    X(CLOSING, "the last output is being sent")                                                \
+    X(LINGER, "FIN is sent; input is thrown away so that the answer is received")              \
+    X(CLOSED, "freed when the turn is over")
+enum conn_state {
+#define X(s, text) CONN_##s,
+    CONN_STATES(X)
+#undef X
+        CONN_NSTATES
+};
+
+struct conn { /* owned by the plane, from conn_open to conn_close */
+    uint32_t magic;
+    enum conn_state state;
+    struct plane *plane;
+    LIST_ENTRY(conn) link;
+    struct io io;
+    struct stream *stream;    /* owned; NULL while IDLE */
+    struct block *held;       /* the head's block, when the body outgrew it */
+    struct deadline deadline; /* what it is for follows from the state */
+    struct post next;         /* go on with bytes that are here already */
+    struct grave grave;
+    uint32_t kept_end;      /* end of the body bytes that are kept in io.in */
+    uint32_t waiting_bytes; /* unsent when the deadline was started: to see progress */
+    uint32_t discarded;     /* bytes thrown away in LINGER */
+    bool close;             /* no request after this one */
+    bool cut;               /* the answer broke off: close at once */
+    bool chunked;           /* the answer's body */
+    bool sending;           /* the deadline watches the client take the answer */
+    bool answered;          /* the answer is complete */
+    char ip[INET6_ADDRSTRLEN];
+};
+
+/* Take over an accepted, non-blocking FD and read what is there. */
+void conn_open(struct plane *p, int fd, const struct sockaddr *peer);
+/* At once, whatever state it is in; an exchange ends as END_DRAINED. */
+void conn_close(struct conn *c);
+/* The plane drains: close if idle, else after the exchange. */
+void conn_drain(struct conn *c);

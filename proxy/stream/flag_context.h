@@ -1,0 +1,12 @@
+/*
+ * flag_context.h - flags on the request path: what rules may ask about a request, predicates
+ * of routes, and the fields that tell upstreams which variants were chosen.
+ */
+#pragma once
+#include "proxy/stream/stream.h"
+
+/* Before the calls below, in the same turn; s->host and s->path are set. */
+void flag_context_begin(struct stream *s);
+bool flag_context_route(void *stream, const struct conf_route *r); /* router_flag_cb */
+/* "X-Flag-<key>: <variant>\r\n" lines, in the stream's arena. */
+struct str flag_context_lines(struct stream *s);

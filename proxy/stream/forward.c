@@ -1,0 +1,161 @@
+/* forward.c - heads as they go on. Own fields are added after stripping, so that no Connection
+ * option of a client removes them. */
+#include "proxy/stream/forward.h"
+
+#include "proxy/http/head_write.h"
+
+#define TRACE_ID    32
+#define TRACEPARENT 55 /* "00-" 32 hex "-" 16 hex "-" 2 hex */
+#define EXTRA_SLACK 512
+
+/* Never copied from a request: written anew, or nobody's but ours to say. */
+static const bool skip_request[FIELD_NIDS] = {
+    [FIELD_HOST] = true,
+    [FIELD_CONTENT_LENGTH] = true,
+    [FIELD_TRANSFER_ENCODING] = true,
+    [FIELD_FORWARDED] = true,
+    [FIELD_X_REAL_IP] = true,
+    [FIELD_X_FORWARDED_FOR] = true,
+    [FIELD_X_FORWARDED_HOST] = true,
+    [FIELD_X_FORWARDED_PORT] = true,
+    [FIELD_X_FORWARDED_PROTO] = true,
+    [FIELD_X_FORWARDED_PREFIX] = true,
+    [FIELD_X_REQUEST_ID] = true,
+    [FIELD_TRACEPARENT] = true,
+    [FIELD_EXPECT] = true,
+};
+
+static const bool skip_answer[FIELD_NIDS] = {
+    [FIELD_CONTENT_LENGTH] = true,
+    [FIELD_TRANSFER_ENCODING] = true,
+    [FIELD_X_REQUEST_ID] = true,
+};
+
+/* An answer without a body keeps the length that its body would have had. */
+static const bool skip_bodyless[FIELD_NIDS] = {
+    [FIELD_TRANSFER_ENCODING] = true,
+    [FIELD_X_REQUEST_ID] = true,
+};
+
+static bool sane_id(struct str s)
+{
+    if (s.n == 0 || s.n > REQUEST_ID_MAX)
+        return false;
+    for (size_t i = 0; i < s.n; i++)
+        if (s.p[i] <= ' ' || s.p[i] > '~' || s.p[i] == '"' || s.p[i] == '\\')
+            return false;
+    return true;
+}
+
+static bool lower_hex(struct str s)
+{
+    bool some = false;
+
+    for (size_t i = 0; i < s.n; i++) {
+        if (!((s.p[i] >= '0' && s.p[i] <= '9') || (s.p[i] >= 'a' && s.p[i] <= 'f')))
+            return false;
+        some |= s.p[i] != '0';
+    }
+    return some;
+}
+
+/* W3C Trace Context 3.2, version 00. */
+static bool sane_trace(struct str s)
+{
+    return s.n == TRACEPARENT && str_starts(s, STR("00-")) && s.p[35] == '-' &&
+           s.p[52] == '-' && lower_hex((struct str){s.p + 3, TRACE_ID}) &&
+           lower_hex((struct str){s.p + 36, 16});
+}
+
+static struct str random_hex(struct stream *s, size_t digits)
+{
+    struct out o = out_init(arena_alloc(&s->arena, digits), digits);
+
+    while (o.n < digits)
+        out_hex(&o, rng_next(&s->plane->rng), 16);
+    return out_text(&o);
+}
+
+void forward_ids(struct stream *s)
+{
+    struct str id = head_get(&s->req, FIELD_X_REQUEST_ID);
+    struct str trace = head_get(&s->req, FIELD_TRACEPARENT);
+
+    s->request_id = sane_id(id) ? id : random_hex(s, TRACE_ID);
+    s->trace_id =
+        sane_trace(trace) ? (struct str){trace.p + 3, TRACE_ID} : random_hex(s, TRACE_ID);
+}
+
+void forward_strip_flags(struct stream *s)
+{
+    static const struct str prefix = STR_INIT("x-flag-");
+
+    for (uint16_t i = 0; i < s->req.nfields; i++) {
+        struct field *f = &s->req.fields[i];
+        struct str name = head_name(&s->req, f);
+
+        if (f->id == FIELD_OTHER && name.n > prefix.n && ascii_lower(name.p[0]) == 'x') {
+            name.n = prefix.n;
+            f->hop |= str_ieq(name, prefix);
+        }
+    }
+}
+
+static void put_traceparent(struct out *o, struct stream *s)
+{
+    struct str given = head_get(&s->req, FIELD_TRACEPARENT);
+
+    if (s->trace_id.p == given.p + 3) {
+        head_write_known(o, STR("traceparent"), given);
+        return;
+    }
+    out_put(o, STR("traceparent: 00-"));
+    out_put(o, s->trace_id);
+    out_char(o, '-');
+    out_hex(o, rng_next(&s->plane->rng) | 1, 16);
+    out_put(o, STR("-01\r\n"));
+}
+
+void forward_request(struct stream *s, struct message *m)
+{
+    struct str host = head_authority(&s->req);
+    size_t cap = EXTRA_SLACK + 2 * host.n + s->client.n + s->request_id.n + s->flag_lines.n;
+    struct out o = out_init(arena_alloc(&s->arena, cap), cap);
+
+    if (!host.n)
+        host = s->endpoint_name; /* HTTP/1.0 without one; HTTP/1.1 must have it */
+    head_write_known(&o, STR("Host"), host);
+    head_write_known(&o, STR("X-Forwarded-For"), s->client);
+    head_write_known(&o, STR("X-Forwarded-Proto"), STR("http"));
+    if (s->req.authority.n)
+        head_write_known(&o, STR("X-Forwarded-Host"), host);
+    head_write_known(&o, STR("X-Request-Id"), s->request_id);
+    put_traceparent(&o, s);
+    out_put(&o, s->req.minor ? STR("Via: 1.1 sluice\r\n") : STR("Via: 1.0 sluice\r\n"));
+    if (s->hold)
+        out_put(&o, STR("Expect: 100-continue\r\n"));
+    out_put(&o, s->flag_lines);
+    ASSERT(!o.full);
+    *m = (struct message){
+        .from = &s->req,
+        .skip = skip_request,
+        .extra = out_text(&o),
+        .framing = s->req.framing,
+        .length = s->req.length,
+    };
+}
+
+void forward_answer(struct stream *s, struct message *m)
+{
+    const struct conf_sticky *sticky = &s->service->conf->sticky;
+    size_t cap = EXTRA_SLACK + s->request_id.n + (s->minted ? sticky->name.n : 0);
+    struct out o = out_init(arena_alloc(&s->arena, cap), cap);
+
+    m->skip = m->bodyless && m->status != 204 ? skip_bodyless : skip_answer;
+    out_put(&o, STR("Via: 1.1 sluice\r\n"));
+    head_write_known(&o, STR("X-Request-Id"), s->request_id);
+    if (s->minted)
+        sticky_write_cookie(&o, sticky, (struct str){s->key, STICKY_KEY}, false);
+    ASSERT(!o.full);
+    m->extra = out_text(&o);
+}

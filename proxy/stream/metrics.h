@@ -1,0 +1,15 @@
+/*
+ * metrics.h - what an exchange leaves behind in the worker's slab (proxy/base/stats.h).
+ *
+ * The judge lives on these numbers: an exchange is judged if it reached a version and did not
+ * end because of its client before an answer began; it is an error if the answer was 5xx or
+ * the version is to blame for its ending.
+ */
+#pragma once
+#include "proxy/stream/stream.h"
+
+void metrics_begin(struct stream *s);  /* a request head was read */
+void metrics_routed(struct stream *s); /* s->version was chosen */
+void metrics_end(struct stream *s);    /* s->why stands */
+/* A violation of kind K (enum stats_violation). */
+void metrics_violation(struct plane *p, unsigned k);

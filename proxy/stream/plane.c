@@ -1,0 +1,295 @@
+/*
+ * plane.c - the data plane of one worker: listeners, snapshots, drain.
+ *
+ * Invariant: conns, streams and attempts are freed by graves of the loop, and the plane's own
+ * grave is dug last, so that what they go back to is still there.
+ */
+#include "proxy/stream/plane.h"
+
+#include "proxy/base/clock.h"
+#include "proxy/base/log.h"
+#include "proxy/base/mem.h"
+#include "proxy/base/sys.h"
+#include "proxy/stream/attempt.h"
+#include "proxy/stream/conn.h"
+#include "proxy/stream/plane_state.h"
+
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <unistd.h>
+
+#define PLANE_MAGIC     0x706c616eu
+#define ACCEPTS_A_TURN  64
+#define ACCEPT_PAUSE_MS 100 /* after running out of descriptors */
+#define KEEP_CONNS      4096
+#define KEEP_STREAMS    1024
+
+struct listener { /* owned by the plane */
+    LIST_ENTRY(listener) link;
+    struct plane *plane;
+    struct watch watch;
+    char *name;
+    int fd;
+};
+
+static void heartbeat(struct plane *p)
+{
+    stat_set(&p->stats->heartbeat_us, loop_now_us(p->loop));
+}
+
+static void on_heartbeat(void *arg)
+{
+    struct plane *p = CAST(plane, PLANE_MAGIC, arg);
+
+    timer_start(&p->heartbeat, HEARTBEAT_MS); /* the flusher stores it, as in every turn */
+}
+
+static void on_flush(void *arg)
+{
+    struct plane *p = arg;
+
+    heartbeat(p);
+    stat_add(&p->stats->loop_turns, 1);
+    access_log_flush(&p->log);
+}
+
+/* ---- listeners ---- */
+
+static void pause_accepting(struct plane *p)
+{
+    struct listener *l;
+
+    stat_add(&p->stats->accept_failed, 1);
+    LIST_FOREACH (l, &p->listeners, link)
+        watch_stop(&l->watch);
+    timer_start(&p->accept_timer, ACCEPT_PAUSE_MS);
+}
+
+static void on_acceptable(void *arg, unsigned what)
+{
+    struct listener *l = arg;
+
+    (void)what;
+    for (int i = 0; i < ACCEPTS_A_TURN; i++) {
+        struct sockaddr_storage peer = {0};
+        socklen_t len = sizeof(peer);
+        int fd = accept4(l->fd, (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+        if (fd >= 0) {
+            conn_open(l->plane, fd, (struct sockaddr *)&peer);
+            continue;
+        }
+        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+            pause_accepting(l->plane);
+        if (errno != ECONNABORTED && errno != EINTR)
+            return;
+    }
+}
+
+static void on_accept_timer(void *arg)
+{
+    struct plane *p = CAST(plane, PLANE_MAGIC, arg);
+    struct listener *l;
+
+    LIST_FOREACH (l, &p->listeners, link)
+        watch_start(&l->watch, p->loop, l->fd, WATCH_READ, on_acceptable, l);
+}
+
+void plane_listen(struct plane *p, const char *name, int fd)
+{
+    struct listener *l = xcalloc(1, sizeof(*l));
+    int one = 1;
+
+    l->plane = p;
+    l->name = xstrdup(name);
+    l->fd = fd;
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)); /* inherited */
+    LIST_INSERT_HEAD(&p->listeners, l, link);
+    if (!timer_pending(&p->accept_timer))
+        watch_start(&l->watch, p->loop, fd, WATCH_READ, on_acceptable, l);
+}
+
+static void listener_close(struct listener *l)
+{
+    watch_stop(&l->watch);
+    LIST_REMOVE(l, link);
+    sys_close(l->fd);
+    xfree(l->name);
+    xfree(l);
+}
+
+void plane_unlisten(struct plane *p, const char *name)
+{
+    struct listener *l, *next;
+
+    for (l = LIST_FIRST(&p->listeners); l; l = next) {
+        next = LIST_NEXT(l, link);
+        if (!name || strcmp(l->name, name) == 0)
+            listener_close(l);
+    }
+}
+
+/* ---- what comes from above ---- */
+
+int plane_apply_snapshot(struct plane *p, struct str doc, uint64_t *generation, char **why)
+{
+    struct tables *old = p->tables;
+    struct snapshot snap;
+
+    if (snapshot_parse(doc, &snap, why) < 0)
+        return -1;
+    p->tables = tables_new(&snap, &p->pool, p->deadlines, old, rng_next(&p->rng),
+                           p->opt.slot * (SPLIT_POINTS / STATS_MAX_WORKERS));
+    tables_unref(old);
+    *generation = snap.generation;
+    stat_set(&p->stats->generation, snap.generation);
+    return 0;
+}
+
+int plane_apply_flags(struct plane *p, struct str doc, uint64_t sequence, char **why)
+{
+    struct flagset *set = flagset_compile(doc, why);
+
+    if (!set)
+        return -1;
+    flagset_unref(p->flags);
+    p->flags = set;
+    stat_set(&p->stats->flags_version, sequence);
+    return 0;
+}
+
+void plane_set_log(struct plane *p, int fd)
+{
+    access_log_open(&p->log, fd);
+}
+
+/* ---- life and death ---- */
+
+static void init_queues(struct plane *p)
+{
+    p->deadlines = deadlines_new(p->loop);
+    p->head_queue = deadline_queue(p->deadlines, CLIENT_HEAD_MS);
+    p->idle_queue = deadline_queue(p->deadlines, CLIENT_IDLE_MS);
+    p->stall_queue = deadline_queue(p->deadlines, CLIENT_STALL_MS);
+    p->linger_queue = deadline_queue(p->deadlines, CLIENT_LINGER_MS);
+    p->expect_queue = deadline_queue(p->deadlines, EXPECT_MS);
+}
+
+static void on_drain_deadline(void *arg);
+
+struct plane *plane_new(struct loop *l, const struct plane_options *o)
+{
+    struct plane *p = xcalloc(1, sizeof(*p));
+
+    ASSERT(o->slot < STATS_MAX_WORKERS);
+    p->magic = PLANE_MAGIC;
+    p->loop = l;
+    p->opt = *o;
+    p->stats = &o->stats->slabs[o->slot];
+    rng_seed(&p->rng, o->seed);
+    signal(SIGPIPE, SIG_IGN); /* a log reader that went away is an error of write */
+    io_set_init(&p->ios, l);
+    init_queues(p);
+    pool_init(&p->pool, &p->ios, p->deadlines, p->stats, o->workers);
+    slab_init(&p->conns, sizeof(struct conn), KEEP_CONNS);
+    slab_init(&p->streams, sizeof(struct stream), KEEP_STREAMS);
+    slab_init(&p->attempts, sizeof(struct attempt), KEEP_STREAMS);
+    p->flag_ctx = flag_ctx_new();
+    access_log_init(&p->log, &p->stats->log_dropped);
+    LIST_INIT(&p->listeners);
+    LIST_INIT(&p->open);
+    timer_init(&p->heartbeat, l, on_heartbeat, p);
+    timer_init(&p->drain_timer, l, on_drain_deadline, p);
+    timer_init(&p->accept_timer, l, on_accept_timer, p);
+    timer_start(&p->heartbeat, HEARTBEAT_MS);
+    loop_add_flusher(l, &p->flusher, on_flush, p);
+    heartbeat(p);
+    return p;
+}
+
+static void on_grave(void *arg)
+{
+    struct plane *p = CAST(plane, PLANE_MAGIC, arg);
+
+    loop_remove_flusher(p->loop, &p->flusher);
+    io_set_release(&p->ios);
+    deadlines_free(p->deadlines);
+    slab_release(&p->conns);
+    slab_release(&p->streams);
+    slab_release(&p->attempts);
+    slab_release(&p->pool.upconns);
+    p->magic = 0;
+    xfree(p);
+}
+
+void plane_free(struct plane *p)
+{
+    struct conn *c;
+
+    if (!p)
+        return;
+    timer_stop(&p->heartbeat);
+    timer_stop(&p->drain_timer);
+    timer_stop(&p->accept_timer);
+    p->on_drained = NULL;
+    plane_unlisten(p, NULL);
+    while ((c = LIST_FIRST(&p->open)))
+        conn_close(c);
+    loop_unpost(p->loop, &p->drain_done);
+    access_log_open(&p->log, -1);
+    tables_unref(p->tables);
+    pool_release(&p->pool);
+    flag_ctx_free(p->flag_ctx);
+    flagset_unref(p->flags);
+    loop_bury(p->loop, &p->grave, on_grave, p);
+}
+
+static void on_drain_done(void *arg)
+{
+    struct plane *p = CAST(plane, PLANE_MAGIC, arg);
+
+    access_log_flush(&p->log);
+    if (p->on_drained)
+        p->on_drained(p->drained_arg);
+}
+
+void plane_conn_closed(struct plane *p)
+{
+    p->nopen--;
+    stat_set(&p->stats->connections, p->nopen);
+    if (p->draining && p->nopen == 0) {
+        timer_stop(&p->drain_timer);
+        loop_post(p->loop, &p->drain_done, on_drain_done, p);
+    }
+}
+
+static void on_drain_deadline(void *arg)
+{
+    struct plane *p = CAST(plane, PLANE_MAGIC, arg);
+    struct conn *c, *next;
+
+    for (c = LIST_FIRST(&p->open); c; c = next) {
+        next = LIST_NEXT(c, link);
+        conn_close(c);
+    }
+}
+
+void plane_drain(struct plane *p, uint64_t deadline_ms, loop_cb *done, void *arg)
+{
+    struct conn *c, *next;
+
+    p->on_drained = done;
+    p->drained_arg = arg;
+    p->draining = true;
+    plane_unlisten(p, NULL);
+    timer_start(&p->drain_timer, deadline_ms);
+    for (c = LIST_FIRST(&p->open); c; c = next) {
+        next = LIST_NEXT(c, link);
+        conn_drain(c);
+    }
+    if (p->nopen == 0) {
+        timer_stop(&p->drain_timer);
+        loop_post(p->loop, &p->drain_done, on_drain_done, p);
+    }
+}

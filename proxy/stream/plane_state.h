@@ -1,0 +1,54 @@
+/*
+ * plane_state.h - what hangs off the plane: shared by the files of this folder only.
+ *
+ * Ownership: plane -> listener -> conn -> stream -> attempt, plane -> pool -> upconn. All other
+ * pointers are borrowed.
+ */
+#pragma once
+#include "config/flagset.h"
+#include "proxy/base/rng.h"
+#include "proxy/event/deadline.h"
+#include "proxy/event/io.h"
+#include "proxy/route/flag_eval.h"
+#include "proxy/stream/access_log.h"
+#include "proxy/stream/plane.h"
+#include "proxy/stream/tables.h"
+#include "proxy/upstream/pool.h"
+
+/* Towards clients; upstream durations come from the configuration. */
+#define CLIENT_HEAD_MS   10000 /* a whole head, from its first byte */
+#define CLIENT_IDLE_MS   60000 /* between requests */
+#define CLIENT_STALL_MS  30000 /* no progress on a body, either way */
+#define CLIENT_LINGER_MS 2000  /* reading on after an early answer, so that it is received */
+#define EXPECT_MS        1000  /* a body held back for 100 (Continue) goes up after this */
+#define HEARTBEAT_MS     1000
+
+struct plane {
+    uint32_t magic;
+    struct loop *loop;
+    struct plane_options opt;
+    struct stats_slab *stats; /* of this worker */
+    struct rng rng;
+    struct io_set ios;
+    struct deadlines *deadlines;
+    struct deadline_queue *head_queue, *idle_queue, *stall_queue, *linger_queue, *expect_queue;
+    struct pool pool;
+    struct slab conns, streams, attempts;
+    struct tables *tables; /* the newest snapshot; NULL before the first */
+    struct flagset *flags; /* the newest flag set; NULL before the first */
+    struct flag_ctx *flag_ctx;
+    struct access_log log;
+    LIST_HEAD(, listener) listeners;
+    LIST_HEAD(, conn) open; /* connections of clients */
+    unsigned nopen;
+    struct timer heartbeat, drain_timer, accept_timer;
+    struct flusher flusher;
+    struct post drain_done;
+    loop_cb *on_drained;
+    void *drained_arg;
+    struct grave grave;
+    bool draining;
+};
+
+/* A conn is gone: the drain may be over. */
+void plane_conn_closed(struct plane *p);

@@ -1,0 +1,11 @@
+/*
+ * reply.h - answers that the proxy makes itself.
+ *
+ * Text of a line, "Server: sluice", a Date, the request id; Retry-After with 503, Allow with
+ * 405. Nothing of the request is reflected.
+ */
+#pragma once
+#include "proxy/stream/stream.h"
+
+/* Answer with STATUS: "404 no route for this host and path\n". WHAT is static text. */
+void reply_send(struct stream *s, int status, struct str what);

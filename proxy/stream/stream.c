@@ -1,0 +1,391 @@
+/*
+ * stream.c - the life of one exchange: route, choose, try, answer, end.
+ *
+ * stream_enter is the only writer of `state`, stream_finish the only ending. A function that
+ * called the connection or an attempt returns, or looks at `state` again.
+ */
+#include "proxy/stream/stream.h"
+
+#include "proxy/http/uri.h"
+#include "proxy/route/override.h"
+#include "proxy/route/sticky.h"
+#include "proxy/stream/attempt.h"
+#include "proxy/stream/flag_context.h"
+#include "proxy/stream/forward.h"
+#include "proxy/stream/metrics.h"
+#include "proxy/stream/reply.h"
+
+#define STREAM_MAGIC 0x7374726du
+#define HOST_MAX     256
+
+#define TO(s) (1u << STREAM_##s)
+static const unsigned stream_edge[STREAM_NSTATES] = {
+    [STREAM_READ] = TO(ROUTE) | TO(ANSWER) | TO(DONE), /* ANSWER: a malformed head */
+    [STREAM_ROUTE] = TO(WAIT) | TO(ANSWER) | TO(DONE),
+    [STREAM_WAIT] = TO(WAIT) | TO(ANSWER) | TO(DONE), /* WAIT: a retry */
+    [STREAM_ANSWER] = TO(DONE),
+};
+
+static void stream_enter(struct stream *s, enum stream_state to)
+{
+    ASSERT(stream_edge[s->state] & (1u << to));
+    s->state = to;
+    s->entered_us[to] = loop_now_us(s->plane->loop);
+}
+
+static void release_body(struct stream *s)
+{
+    deadline_stop(&s->expect);
+    if (!s->hold)
+        return;
+    s->hold = false;
+    s->to.ops->resume(s->to.self);
+}
+
+static void on_expect_timeout(void *arg)
+{
+    release_body(CAST(stream, STREAM_MAGIC, arg));
+}
+
+struct stream *stream_new(struct plane *p, struct downstream to, struct str client)
+{
+    struct stream *s = slab_get(&p->streams);
+
+    memset(s, 0, offsetof(struct stream, parser));
+    s->magic = STREAM_MAGIC;
+    s->plane = p;
+    s->to = to;
+    s->client = client;
+    s->wall_ms = loop_wall_ms(p->loop);
+    s->entered_us[STREAM_READ] = loop_now_us(p->loop);
+    s->replayable = true;
+    deadline_init(&s->expect, on_expect_timeout, s);
+    arena_init(&s->arena, s->room, sizeof(s->room));
+    head_reset(&s->req);
+    h1_parser_request(&s->parser);
+    return s;
+}
+
+/* ---- the ending ---- */
+
+static void log_end(struct stream *s)
+{
+    struct access_entry e = {
+        .wall_ms = s->wall_ms,
+        .duration_us = s->entered_us[STREAM_DONE] - s->entered_us[STREAM_READ],
+        .upstream_us = s->upstream_us,
+        .bytes_in = s->bytes_in,
+        .bytes_out = s->bytes_out,
+        .request_id = s->request_id,
+        .trace_id = s->trace_id,
+        .client = s->client,
+        .endpoint = s->endpoint_name,
+        .end = ending_row(s->why)->word,
+        .status = s->status,
+        .minor = s->req.minor,
+        .attempts = s->tries,
+    };
+
+    if (s->entered_us[STREAM_ROUTE]) {
+        e.method = head_span(&s->req, s->req.method_text);
+        e.host = s->host;
+        e.path = head_path(&s->req);
+    }
+    if (s->tables)
+        e.generation = s->tables->generation;
+    if (s->service) {
+        e.service = s->service->conf->name;
+        e.rollout = s->service->conf->rollout;
+    }
+    if (s->version)
+        e.version = s->version->conf->name;
+    access_log_add(&s->plane->log, &e);
+}
+
+static void on_grave(void *arg)
+{
+    struct stream *s = CAST(stream, STREAM_MAGIC, arg);
+
+    s->magic = 0;
+    slab_put(&s->plane->streams, s);
+}
+
+void stream_finish(struct stream *s, enum ending why)
+{
+    struct downstream to = s->to;
+
+    if (s->state == STREAM_DONE)
+        return;
+    s->why = why;
+    if (!s->status && why == END_CLIENT_ABORT)
+        s->status = 499;
+    stream_enter(s, STREAM_DONE);
+    deadline_stop(&s->expect);
+    if (s->attempt)
+        attempt_finish(s->attempt);
+    metrics_end(s);
+    log_end(s);
+    tables_unref(s->tables);
+    arena_release(&s->arena);
+    loop_bury(s->plane->loop, &s->grave, on_grave, s);
+    to.over(to.self, s);
+}
+
+void stream_fail(struct stream *s, enum ending why, int status, struct str what)
+{
+    const struct ending_row *row = ending_row(why);
+
+    if (s->state == STREAM_DONE)
+        return;
+    status = status ? status : row->status;
+    if (s->state == STREAM_READ) { /* the head is not to be trusted */
+        head_reset(&s->req);
+        forward_ids(s);
+    }
+    if (s->attempt)
+        attempt_finish(s->attempt);
+    if (s->down == HALF_IDLE && status) {
+        s->status = status;
+        stream_enter(s, STREAM_ANSWER);
+        reply_send(s, status, what.n ? what : row->text);
+    } else {
+        s->to.ops->abort(s->to.self, CODEC_RESET);
+    }
+    stream_finish(s, why);
+}
+
+/* ---- routing ---- */
+
+static bool read_target(struct stream *s)
+{
+    struct str path, query, authority = head_authority(&s->req);
+    struct uri_authority a;
+    char *room;
+
+    if (authority.n) {
+        if (!uri_authority_parse(authority, &a))
+            return false;
+        s->host = uri_host_lower(a.host, arena_alloc(&s->arena, HOST_MAX), HOST_MAX);
+    }
+    uri_split(head_path(&s->req), &path, &query);
+    room = arena_alloc(&s->arena, path.n + 1);
+    return uri_path_normalise(path, room, path.n + 1, &s->path) == URI_PATH_OK;
+}
+
+static size_t split(struct stream *s, struct service_row *row)
+{
+    const struct conf_sticky *sticky = &row->conf->sticky;
+    struct str key;
+
+    if (sticky->by == CONF_STICKY_NONE)
+        return split_next(&row->split);
+    if (!sticky_key(sticky, &s->req, s->client, &key)) {
+        uint64_t random[2] = {rng_next(&s->plane->rng), rng_next(&s->plane->rng)};
+
+        if (sticky->by != CONF_STICKY_COOKIE)
+            return split_next(&row->split);
+        sticky_mint(s->key, random);
+        s->minted = true;
+        key = (struct str){s->key, STICKY_KEY};
+    }
+    return split_pick(&row->split, split_point(key, row->salt));
+}
+
+/* Override before sticky before weights. False: no version has weight. */
+static bool choose_version(struct stream *s)
+{
+    struct service_row *row = &s->tables->services[s->service - s->tables->services];
+    const struct conf_override *o = override_match(row->conf, &s->req);
+    size_t i = o ? o->version : split(s, row);
+
+    if (i == SPLIT_NOBODY)
+        return false;
+    s->overridden = o != NULL;
+    s->version = &row->versions[i];
+    metrics_routed(s);
+    return true;
+}
+
+static unsigned most_tries(const struct stream *s)
+{
+    unsigned n = s->service->conf->retry.attempts;
+
+    return n ? n : 1;
+}
+
+static void try_endpoints(struct stream *s)
+{
+    struct balance *b = &s->version->balance;
+
+    if (b->n == 0) {
+        stream_fail(s, END_NO_ENDPOINT, 0, STR_NONE);
+        return;
+    }
+    do {
+        uint32_t i = balance_pick(b, &s->plane->rng, s->fresh ? NULL : s->tried);
+
+        stream_enter(s, STREAM_WAIT);
+        s->endpoint_name = str_of(b->targets[i].ep->name);
+        if (attempt_start(s, &b->targets[i]))
+            return;
+    } while (s->tries < most_tries(s) && s->service->conf->retry.on & CONF_RETRY_CONNECT);
+    stream_fail(s, END_CONNECT_FAILED, 0, STR_NONE);
+}
+
+static bool route(struct stream *s)
+{
+    const struct conf_route *r;
+
+    flag_context_begin(s);
+    r = router_match(s->tables->router, s->host, s->path, flag_context_route, s);
+    if (!r)
+        return false;
+    s->service = &s->tables->services[r->service];
+    s->flag_lines = flag_context_lines(s);
+    forward_strip_flags(s);
+    return true;
+}
+
+void stream_start(struct stream *s)
+{
+    stream_enter(s, STREAM_ROUTE);
+    metrics_begin(s);
+    forward_ids(s);
+    s->tables = tables_ref(s->plane->tables);
+    if (s->req.method == METHOD_CONNECT || s->req.method == METHOD_TRACE) {
+        stream_fail(s, END_BAD_METHOD, 0, STR_NONE);
+        return;
+    }
+    if (!read_target(s)) {
+        metrics_violation(s->plane, STATS_BAD_TARGET);
+        stream_fail(s, END_BAD_REQUEST, 0, STR_NONE);
+        return;
+    }
+    if (!s->tables || !route(s)) {
+        stream_fail(s, s->tables ? END_NO_ROUTE : END_NO_CONFIG, 0, STR_NONE);
+        return;
+    }
+    if (!choose_version(s)) {
+        stream_fail(s, END_NO_ENDPOINT, 0, STR_NONE);
+        return;
+    }
+    s->up = s->req.framing == FRAMING_NONE ? HALF_ENDED : HALF_OPEN;
+    s->hold = s->req.expect && s->up == HALF_OPEN && s->req.minor;
+    if (s->hold)
+        deadline_start(&s->expect, s->plane->expect_queue);
+    try_endpoints(s);
+}
+
+/* ---- the request's body, going up ---- */
+
+bool stream_body_kept(struct stream *s, struct str bytes)
+{
+    if (!s->kept.n)
+        s->kept.p = bytes.p;
+    s->kept.n += bytes.n;
+    s->bytes_in += bytes.n;
+    return !s->attempt || attempt_body_kept(s->attempt, bytes);
+}
+
+bool stream_body(struct stream *s, struct block *b)
+{
+    s->bytes_in += b->end - b->start;
+    if (s->attempt)
+        return attempt_body(s->attempt, b);
+    block_put(&s->plane->ios.blocks, b);
+    return true;
+}
+
+void stream_body_end(struct stream *s)
+{
+    s->up = HALF_ENDED;
+    if (s->attempt)
+        attempt_body_end(s->attempt);
+}
+
+void stream_forget_body(struct stream *s)
+{
+    s->replayable = false;
+    s->kept = STR_NONE;
+}
+
+/* ---- the answer, coming down ---- */
+
+void stream_interim(struct stream *s, const struct message *m)
+{
+    struct message relayed = *m;
+
+    if (s->req.minor && s->down == HALF_IDLE) {
+        forward_answer(s, &relayed);
+        s->to.ops->head(s->to.self, &relayed);
+    }
+    if (m->status == 100)
+        release_body(s);
+}
+
+void stream_answer(struct stream *s, const struct message *m)
+{
+    struct message relayed = *m;
+
+    s->status = m->status;
+    s->down = HALF_OPEN;
+    /* A body that still waits for 100 is not wanted any more (RFC 9110 10.1.1). */
+    relayed.last = s->up != HALF_ENDED;
+    stream_enter(s, STREAM_ANSWER);
+    forward_answer(s, &relayed);
+    s->to.ops->head(s->to.self, &relayed);
+}
+
+bool stream_answer_data(struct stream *s, struct block *b)
+{
+    s->bytes_out += b->end - b->start;
+    return s->to.ops->data(s->to.self, b);
+}
+
+void stream_answer_end(struct stream *s, struct str trailers)
+{
+    s->down = HALF_ENDED;
+    s->to.ops->end(s->to.self, trailers);
+    stream_finish(s, END_DONE);
+}
+
+void stream_resume(struct stream *s)
+{
+    if (s->attempt)
+        attempt_resume(s->attempt);
+}
+
+/*
+ * A new attempt is safe if the client has seen nothing and all of the request is still here,
+ * and if the upstream cannot have acted on it, or the method says that acting twice is as good
+ * as once (RFC 9110 9.2.2). A dead pooled connection does not count as a try.
+ */
+static bool may_retry(struct stream *s, enum ending why, bool nothing_sent, bool stale)
+{
+    const struct conf_retry *c = &s->service->conf->retry;
+
+    if (s->down != HALF_IDLE || !s->replayable)
+        return false;
+    if (!nothing_sent && !method_idempotent(s->req.method))
+        return false;
+    if (stale)
+        return !s->fresh;
+    if (s->tries >= most_tries(s))
+        return false;
+    if (nothing_sent)
+        return c->on & CONF_RETRY_CONNECT;
+    return why == END_UPSTREAM_RESET && c->on & CONF_RETRY_RESET;
+}
+
+void stream_attempt_failed(struct stream *s, enum ending why, bool nothing_sent, bool stale)
+{
+    bool again = may_retry(s, why, nothing_sent, stale);
+
+    if (!again) {
+        stream_fail(s, why, 0, STR_NONE);
+        return;
+    }
+    attempt_finish(s->attempt);
+    s->fresh = stale;
+    try_endpoints(s);
+}

@@ -1,0 +1,113 @@
+/*
+ * stream.h - one exchange: a request, the attempts to have it answered, the answer.
+ *
+ * Protocol-neutral: the connection below speaks through codec_ops and calls the functions here.
+ * The request's body goes up and the answer comes down independently, each a half with a
+ * state of its own, so early answers and 100 (Continue) are edges and not special cases.
+ */
+#pragma once
+#include "proxy/http/codec.h"
+#include "proxy/http/h1_body.h"
+#include "proxy/http/h1_parse.h"
+#include "proxy/route/sticky.h"
+#include "proxy/stream/ending.h"
+#include "proxy/stream/plane_state.h"
+
+struct attempt;
+struct stream;
+
+#define STREAM_STATES(X)                                                                       \
+    X(READ, "reading the request head")                                                        \
+    X(ROUTE, "choosing a service, a version and an endpoint")                                  \
+    X(WAIT, "an attempt is under way, nothing is answered yet")                                \
+    X(ANSWER, "the answer is going down")                                                      \
+    X(DONE, "over; freed when the turn is")
+enum stream_state {
+#define X(s, text) STREAM_##s,
+    STREAM_STATES(X)
+#undef X
+        STREAM_NSTATES
+};
+
+enum half { HALF_IDLE, HALF_OPEN, HALF_ENDED, HALF_ABORTED };
+
+#define REQUEST_ID_MAX 128
+#define STREAM_ROOM    3072 /* of the arena, inside the stream */
+
+/* The connection to the client, as the stream sees it. */
+struct downstream {
+    const struct codec_ops *ops;
+    /* The stream is over and forgets the connection. */
+    void (*over)(void *self, struct stream *s);
+    void *self;
+};
+
+struct stream { /* owned by its conn, from stream_new to stream_finish */
+    uint32_t magic;
+    enum stream_state state;
+    enum half up, down; /* the request's body, the answer */
+    enum ending why;
+    struct plane *plane;
+    struct downstream to;
+    struct str client; /* address as text; the conn's */
+    struct tables *tables;
+    const struct service_row *service; /* NULL until routed */
+    struct version_row *version;       /* NULL until chosen */
+    struct attempt *attempt;
+    struct deadline expect;
+    struct grave grave;
+
+    uint64_t wall_ms;
+    uint64_t entered_us[STREAM_NSTATES];
+    uint64_t upstream_us;         /* last attempt: request forwarded to answer's head */
+    uint64_t bytes_in, bytes_out; /* of bodies */
+    int status;                   /* of the final answer; 0: none yet */
+    unsigned tries;
+    bool overridden;
+    bool hold;                    /* the body waits for 100 (Continue) */
+    bool replayable;              /* all of the request so far is in memory */
+    bool fresh;                   /* the next attempt takes no pooled connection */
+    bool minted;                  /* send the sticky cookie */
+    const struct endpoint *tried; /* compared only */
+    struct str endpoint_name;     /* of the last attempt; the snapshot's */
+    struct str kept;              /* what of the body is in memory, from its beginning */
+    struct str request_id, trace_id;
+    struct str host;       /* lower case, without port */
+    struct str path;       /* normalised, without query */
+    struct str flag_lines; /* X-Flag-* for the upstream */
+    char key[STICKY_KEY];
+    struct arena arena;
+    struct h1_parser parser; /* of the request; here because idle connections have no stream */
+    struct h1_body body;
+    struct head req;
+    char room[STREAM_ROOM];
+};
+
+struct stream *stream_new(struct plane *p, struct downstream to, struct str client);
+
+/* The head is in s->req: route it and send it on. */
+void stream_start(struct stream *s);
+/* More of the request's body. BYTES stay where they are as long as s->replayable; the other
+ * takes the block over. False: enough for now, wait for ops->resume. */
+bool stream_body_kept(struct stream *s, struct str bytes);
+bool stream_body(struct stream *s, struct block *b);
+void stream_body_end(struct stream *s);
+/* The kept bytes moved or go away: no more attempts. */
+void stream_forget_body(struct stream *s);
+/* The client can take more of the answer. */
+void stream_resume(struct stream *s);
+
+/* Answer for WHY if nothing was answered yet (STATUS 0: the usual one; WHAT: more text, may be
+ * empty), then end. The only way to end an exchange with an error. */
+void stream_fail(struct stream *s, enum ending why, int status, struct str what);
+/* The only ending: logs, counts, releases. Idempotent. */
+void stream_finish(struct stream *s, enum ending why);
+
+/* For attempt.c: the answer as it comes, and the end of an attempt without one. */
+void stream_interim(struct stream *s, const struct message *m);
+void stream_answer(struct stream *s, const struct message *m);
+bool stream_answer_data(struct stream *s, struct block *b);
+void stream_answer_end(struct stream *s, struct str trailers);
+/* WHY; NOTHING_SENT: no byte of it can have reached the upstream; STALE: a pooled connection
+ * was dead. Takes another attempt if that is safe, else fails the stream. */
+void stream_attempt_failed(struct stream *s, enum ending why, bool nothing_sent, bool stale);
