@@ -32,8 +32,8 @@ enum change_state {
     CHANGE_OVER     /* outcome is known: tell it on a later turn */
 };
 
-struct change { /* owned by the list of flagsync until it is told */
-    STAILQ_ENTRY(change) link;
+struct flag_change { /* owned by the list of flagsync until it is told */
+    STAILQ_ENTRY(flag_change) link;
     struct flagsync *fs;
     enum change_state state;
     uint64_t version, sequence;
@@ -73,7 +73,7 @@ struct flagsync { /* owned by the engine */
     uint64_t confirmed_ms; /* loop time when Redis last had the served set */
     bool regressed;
 
-    STAILQ_HEAD(, change) changes;
+    STAILQ_HEAD(, flag_change) changes;
     LIST_HEAD(, publication) publications;
     struct post tell;
 };
@@ -88,7 +88,7 @@ static void emit(struct flagsync *f, const char *type, const char *message, cons
         f->hooks.event(f->hooks.arg, type, message, data);
 }
 
-static void free_change(struct change *c)
+static void free_change(struct flag_change *c)
 {
     json_decref(c->flag);
     xfree(c->key);
@@ -100,19 +100,19 @@ static void free_change(struct change *c)
 static void on_tell(void *arg)
 {
     struct flagsync *f = CAST(flagsync, FLAGSYNC_MAGIC, arg);
-    struct change *c, *next;
+    struct flag_change *c, *next;
 
     for (c = STAILQ_FIRST(&f->changes); c; c = next) {
         next = STAILQ_NEXT(c, link);
         if (c->state != CHANGE_OVER)
             continue;
-        STAILQ_REMOVE(&f->changes, c, change, link);
+        STAILQ_REMOVE(&f->changes, c, flag_change, link);
         c->done(c->arg, c->outcome, c->why);
         free_change(c);
     }
 }
 
-static void end_change(struct change *c, enum flagsync_outcome o, const char *why)
+static void end_change(struct flag_change *c, enum flagsync_outcome o, const char *why)
 {
     c->state = CHANGE_OVER;
     c->outcome = o;
@@ -120,10 +120,29 @@ static void end_change(struct change *c, enum flagsync_outcome o, const char *wh
     loop_post(c->fs->loop, &c->fs->tell, on_tell, c->fs);
 }
 
-static struct change *new_change(struct flagsync *f, const char *key, struct flagsync_who who,
-                                 flagsync_cb *done, void *arg)
+static void audit(struct flagsync *f, const struct flag_change *c, const char *what,
+                  const json_t *after)
 {
-    struct change *c = xcalloc(1, sizeof(*c));
+    char *text = after ? json_dumps(after, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
+    char *deed = xasprintf("%s %s", what, c->key);
+    struct store_audit rec = {
+        .ts_ms = loop_wall_ms(f->loop),
+        .who = str_of(c->by),
+        .what = str_of(deed),
+        .why = str_of(c->reason),
+        .after = str_of(text),
+    };
+
+    if (store_audit_append(f->store, &rec) != 0)
+        log_error("flags: audit: %s", store_message(f->store));
+    xfree(deed);
+    xfree(text);
+}
+
+static struct flag_change *new_change(struct flagsync *f, const char *key,
+                                      struct flagsync_who who, flagsync_cb *done, void *arg)
+{
+    struct flag_change *c = xcalloc(1, sizeof(*c));
 
     c->fs = f;
     c->done = done;
@@ -150,7 +169,7 @@ static void on_published(void *arg, const char *error)
 {
     struct publication *p = arg;
     struct flagsync *f = p->fs;
-    struct change *c;
+    struct flag_change *c;
 
     if (f) {
         LIST_REMOVE(p, link);
@@ -321,7 +340,7 @@ static void serve(struct flagsync *f)
     uint64_t version = (uint64_t)json_integer_value(json_object_get(f->truth, "version"));
     json_t *doc = document_of(f, json_incref(json_object_get(f->truth, "flags"))), *bad;
     struct flagset *set;
-    struct change *c;
+    struct flag_change *c;
     char *text;
 
     set = compile(doc, &text);
@@ -460,7 +479,7 @@ static void on_redis_up(void *arg)
 static void on_redis_down(void *arg, const char *why)
 {
     struct flagsync *f = CAST(flagsync, FLAGSYNC_MAGIC, arg);
-    struct change *c;
+    struct flag_change *c;
     char text[256];
 
     STAILQ_FOREACH (c, &f->changes, link) {
@@ -669,7 +688,7 @@ static void end(struct flagsync *f)
 void flagsync_free(struct flagsync *f)
 {
     struct publication *p;
-    struct change *c;
+    struct flag_change *c;
 
     if (!f)
         return;
@@ -757,8 +776,7 @@ const struct json_t *flagsync_override(const struct flagsync *f, const char *key
 
 /* ---- changes ---- */
 
-/* Would FLAG be good under KEY in this set? NULL, or a malloc'd reason. */
-static char *objection(const struct flagsync *f, const char *key, const json_t *flag)
+char *flagsync_objection(const struct flagsync *f, const char *key, const json_t *flag)
 {
     json_t *doc = json_pack("{s:i,s:{s:O},s:O?}", "format", FLAGSET_FORMAT, "flags", key, flag,
                             "evaluators", json_object_get(f->truth, "evaluators"));
@@ -779,7 +797,7 @@ static char *objection(const struct flagsync *f, const char *key, const json_t *
 }
 
 /* The store takes the change, the set is built again. */
-static void change_local(struct change *c)
+static void change_local(struct flag_change *c)
 {
     struct flagsync *f = c->fs;
     json_t *value = c->flag ? json_incref(c->flag) : json_null();
@@ -801,12 +819,12 @@ static void change_local(struct change *c)
     json_decref(value);
 }
 
-static void change_redis(struct change *c, bool seed);
+static void change_redis(struct flag_change *c, bool seed);
 
 static void on_change_written(void *arg, enum flag_redis_outcome o, uint64_t version,
                               const char *why)
 {
-    struct change *c = arg;
+    struct flag_change *c = arg;
 
     switch (o) {
     case FLAG_REDIS_DONE:
@@ -826,7 +844,7 @@ static void on_change_written(void *arg, enum flag_redis_outcome o, uint64_t ver
     }
 }
 
-static void change_redis(struct change *c, bool seed)
+static void change_redis(struct flag_change *c, bool seed)
 {
     struct flag_redis_change change = {
         .op = c->flag ? FLAG_REDIS_SET : FLAG_REDIS_DEL,
@@ -842,8 +860,9 @@ static void change_redis(struct change *c, bool seed)
     flag_redis_change(c->fs->redis, &change, on_change_written, c);
 }
 
-static void start_change(struct change *c)
+static void start_change(struct flag_change *c)
 {
+    audit(c->fs, c, c->flag ? "flag.put" : "flag.delete", c->flag);
     if (!c->fs->env.n)
         end_change(c, FLAGSYNC_UNAVAILABLE, "flags are not configured");
     else if (!c->fs->url.n)
@@ -857,8 +876,8 @@ static void start_change(struct change *c)
 void flagsync_put(struct flagsync *f, const char *key, const struct json_t *flag,
                   struct flagsync_who who, flagsync_cb *done, void *arg)
 {
-    struct change *c = new_change(f, key, who, done, arg);
-    char *why = objection(f, key, flag);
+    struct flag_change *c = new_change(f, key, who, done, arg);
+    char *why = flagsync_objection(f, key, flag);
 
     c->flag = json_incref((json_t *)flag);
     if (why)
@@ -871,7 +890,7 @@ void flagsync_put(struct flagsync *f, const char *key, const struct json_t *flag
 void flagsync_delete(struct flagsync *f, const char *key, struct flagsync_who who,
                      flagsync_cb *done, void *arg)
 {
-    struct change *c = new_change(f, key, who, done, arg);
+    struct flag_change *c = new_change(f, key, who, done, arg);
 
     if (!flagsync_flag(f, key))
         end_change(c, FLAGSYNC_REFUSED, "no such flag");
@@ -880,11 +899,12 @@ void flagsync_delete(struct flagsync *f, const char *key, struct flagsync_who wh
 }
 
 /* VALUE (stolen): the override, or null. Live at once; Redis learns it when it can. */
-static void override(struct change *c, json_t *value, const char *event)
+static void override(struct flag_change *c, json_t *value, const char *event)
 {
     struct flagsync *f = c->fs;
     char text[1200];
 
+    audit(f, c, event, value);
     if (store_json(f, f->kind_override, c->key, value) != 0)
         log_error("flags: the override of %s will not survive a restart: %s", c->key,
                   store_message(f->store));
@@ -902,7 +922,7 @@ static void override(struct change *c, json_t *value, const char *event)
 void flagsync_kill(struct flagsync *f, const char *key, const char *variant, uint64_t until,
                    struct flagsync_who who, flagsync_cb *done, void *arg)
 {
-    struct change *c = new_change(f, key, who, done, arg);
+    struct flag_change *c = new_change(f, key, who, done, arg);
     const json_t *flag = flagsync_flag(f, key);
     json_t *o;
 
@@ -923,7 +943,7 @@ void flagsync_kill(struct flagsync *f, const char *key, const char *variant, uin
 void flagsync_restore(struct flagsync *f, const char *key, struct flagsync_who who,
                       flagsync_cb *done, void *arg)
 {
-    struct change *c = new_change(f, key, who, done, arg);
+    struct flag_change *c = new_change(f, key, who, done, arg);
 
     if (!flagsync_flag(f, key))
         end_change(c, FLAGSYNC_REFUSED, "no such flag");

@@ -66,6 +66,10 @@ const struct json_t *flagsync_document(const struct flagsync *f);
 const struct json_t *flagsync_flag(const struct flagsync *f, const char *key);
 const struct json_t *flagsync_override(const struct flagsync *f, const char *key);
 
+/* Would FLAG be good under KEY in the set that is served? NULL, or a malloc'd reason (xfree).
+ */
+char *flagsync_objection(const struct flagsync *f, const char *key, const struct json_t *flag);
+
 /*
  * Changes. DONE is called exactly once, when the change is live on all workers or has failed.
  * CONFLICT: somebody else changed the set in between; the caller's precondition may not hold.
