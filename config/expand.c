@@ -55,9 +55,9 @@ static bool put_env(struct expander *e, struct str name)
     return true;
 }
 
-static bool put_file(struct expander *e, struct str path)
+static bool put_file(struct expander *e, struct str written)
 {
-    struct str body;
+    struct str body, path = written;
 
     if (path.n == 0)
         return fail(e, STR("variable without a path"), STR("write ${FILE:/path}"));
@@ -66,14 +66,16 @@ static bool put_file(struct expander *e, struct str path)
     else
         path = arena_str(e->a, path);
     if (sys_read_file(e->a, path.p, EXPAND_FILE_MAX, &body) < 0)
-        return fail(e, arena_printf(e->a, "cannot read %s: %s", path.p, strerror(errno)),
-                    errno == EFBIG ? STR("at most 64 KiB") : STR(""));
+        return fail(e,
+                    arena_printf(e->a, "cannot read %.*s: %s", STR_ARG(written),
+                                 errno == EFBIG ? "larger than 64 KiB" : strerror(errno)),
+                    STR(""));
     if (body.n > 0 && body.p[body.n - 1] == '\n')
         body.n--;
     if (body.n > 0 && body.p[body.n - 1] == '\r')
         body.n--;
     if (memchr(body.p, '\0', body.n))
-        return fail(e, arena_printf(e->a, "%s holds a NUL byte", path.p), STR(""));
+        return fail(e, arena_printf(e->a, "%.*s holds a NUL byte", STR_ARG(written)), STR(""));
     put(e, body, true);
     return true;
 }

@@ -346,6 +346,33 @@ static void attach(struct scan *s, struct node *n, json_t *json)
                                       : json_array_get(json, c->index));
 }
 
+/* The key or scalar of the tree that byte AT is in, or NULL. */
+static struct node *node_around(struct node *n, size_t at)
+{
+    for (struct node *c = n->first; c; c = c->next)
+        if (at <= c->end)
+            return c->first && at >= c->at ? node_around(c, at) : c;
+    return n;
+}
+
+/* What the scanner leaves to jansson: escapes, UTF-8, huge numbers. */
+static void report_value(struct scan *s, struct node *root, const json_error_t *error)
+{
+    struct node *n = node_around(root, error->position > 0 ? (size_t)error->position : 0);
+    const char *tail = strstr(error->text, " near ");
+    size_t length = tail ? (size_t)(tail - error->text) : strlen(error->text);
+    bool in_key = n->key.p && (size_t)error->position <= n->at;
+
+    if (n->kind == NODE_NUMBER && !in_key)
+        (void)diag_at(s->d, n, AT_VALUE, "number is too large");
+    else if (strstr(error->text, "NUL"))
+        (void)diag_at(s->d, n, in_key ? AT_KEY : AT_VALUE,
+                      "bad string: \\u0000 is not allowed");
+    else
+        (void)diag_at(s->d, n, in_key ? AT_KEY : AT_VALUE, "bad string: %.*s", (int)length,
+                      error->text);
+}
+
 bool jsonc_parse(struct arena *a, struct source *src, struct conf_diags *d, struct jsonc *out)
 {
     struct scan s = {.a = a, .src = src, .d = d, .n = src->text.n};
@@ -364,9 +391,8 @@ bool jsonc_parse(struct arena *a, struct source *src, struct conf_diags *d, stru
         return false;
     out->json = json_loadb(s.text, s.n, JSON_DECODE_ANY, &error);
     if (!out->json) {
-        size_t at = error.position > 0 ? (size_t)error.position : 0;
-
-        return fail(&s, at < s.n ? at : s.n, error.text, NULL);
+        report_value(&s, out->root, &error);
+        return false;
     }
     attach(&s, out->root, out->json);
     return true;

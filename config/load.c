@@ -94,8 +94,12 @@ static void load_field(struct loader *l, const struct field *f, struct node *n, 
     } else if (f->kind == FIELD_MAP || f->kind == FIELD_LIST) {
         if (!load_elements(l, f, n, base))
             return;
-        for (struct node *e = n->first; e; e = e->next)
+        for (struct node *e = n->first; e; e = e->next) {
+            size_t before = l->d->list.n;
+
             load_object(l, f->of, e, e->target);
+            e->faulty = l->d->list.n > before;
+        }
     } else {
         load_value(l, f, n, base);
     }

@@ -35,7 +35,8 @@ struct node {
     json_t *json;                     /* borrowed */
     struct str text;                  /* a string after variable expansion */
     struct str shown;                 /* the same with secrets as "***"; .p NULL: no secret */
-    void *target;                     /* what the loader stored it in */
+    bool faulty;  /* an element with a mistake inside: no checks across elements */
+    void *target; /* what the loader stored it in */
 };
 
 /* A child with KEY, or NULL. Linear: for objects with fixed keys. */

@@ -118,7 +118,7 @@ static void check_routes(struct loader *l, const struct node *root)
         return;
     names_init(&seen, routes->n);
     for (struct node *n = routes->first; n; n = n->next) {
-        if (n->kind != NODE_OBJECT)
+        if (n->faulty)
             continue;
         if ((first = names_add(&seen, route_condition(&l->tmp, n->target), n)))
             report_second(l, n, AT_VALUE, first,

@@ -212,8 +212,10 @@ static void load_text_field(struct loader *l, const struct field *f, struct node
     s = shape(l, f, n, s);
     error = form_error(l, f->form, s);
     if (error) {
+        struct str shown = load_shown(n);
         struct conf_diag *g =
-            diag_at(l->d, n, AT_VALUE, "%s: \"%.*s\"", error, STR_ARG(load_shown(n)));
+            shown.n > 0 ? diag_at(l->d, n, AT_VALUE, "%s: \"%.*s\"", error, STR_ARG(shown))
+                        : diag_at(l->d, n, AT_VALUE, "%s", error);
 
         if ((hint = form_hint(f->form, s)))
             diag_hint(l->d, g, "%s", hint);
@@ -481,22 +483,23 @@ void load_default(struct loader *l, const struct field *f, char *base)
     struct str s = str_of(f->fallback ? f->fallback : "");
     uint64_t number = 0;
     uint32_t small = 0;
+    bool ok = true;
 
     switch (f->kind) {
     case FIELD_TEXT:
         put_text(f, base, arena_str(l->a, s));
         break;
     case FIELD_NUMBER:
-        ASSERT(s.n == 0 || str_to_u64(s, f->max, &number));
+        ok = s.n == 0 || str_to_u64(s, f->max, &number);
         small = (uint32_t)number;
         memcpy(base + f->offset, &small, sizeof(small));
         break;
     case FIELD_MODE:
-        ASSERT(unit_mode(s, &small));
+        ok = unit_mode(s, &small);
         memcpy(base + f->offset, &small, sizeof(small));
         break;
     case FIELD_DURATION:
-        ASSERT(conf_duration(s, &number));
+        ok = conf_duration(s, &number);
         memcpy(base + f->offset, &number, sizeof(number));
         break;
     case FIELD_WORD:
@@ -510,11 +513,12 @@ void load_default(struct loader *l, const struct field *f, char *base)
     case FIELD_KEYS: {
         struct conf_key *key = arena_zalloc(l->a, sizeof(*key));
 
-        ASSERT(load_key_source(l, s, key));
+        ok = load_key_source(l, s, key);
         field_set_array(f, base, key, 1);
         break;
     }
     default:
         break;
     }
+    ASSERT(ok); /* the tables are ours */
 }
