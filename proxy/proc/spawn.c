@@ -23,9 +23,10 @@ int spawn_user_find(const char *name, struct spawn_user *u)
 {
     const struct passwd *pw = getpwnam(name);
 
-    if (!pw)
+    if (!pw || strlen(name) >= sizeof(u->name))
         return -1;
-    *u = (struct spawn_user){true, pw->pw_uid, pw->pw_gid, name};
+    *u = (struct spawn_user){.set = true, .uid = pw->pw_uid, .gid = pw->pw_gid};
+    str_copy(u->name, sizeof(u->name), str_of(name));
     return 0;
 }
 

@@ -19,10 +19,10 @@ struct spawn_user {
     bool set; /* false: as we do */
     uid_t uid;
     gid_t gid;
-    const char *name; /* for its supplementary groups; borrowed */
+    char name[64]; /* for its supplementary groups */
 };
 
-/* Look NAME up. 0, or -1 when there is no such user. NAME is kept in U. */
+/* Look NAME up. 0, or -1 when there is no such user. */
 MUST_CHECK int spawn_user_find(const char *name, struct spawn_user *u);
 
 /*
