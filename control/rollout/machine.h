@@ -140,7 +140,7 @@ struct rollout { /* a value without pointers, owned by the engine */
     bool ready;           /* an endpoint is up, as last told */
     bool skip;            /* promote: pass the gate as soon as the weight is applied */
     bool warned;          /* mode observe: "regressed" was reported */
-    bool refreshed;       /* judge has seen a window since the step began */
+    bool failed;          /* publishing it failed: asked for again at the next tick */
     uint64_t index;       /* +1 with every change that a watcher should see */
     uint64_t generation;  /* newest applied */
     uint64_t mono_ms;     /* of the latest event */
