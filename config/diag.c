@@ -25,7 +25,7 @@ void conf_diags_release(struct conf_diags *d)
     arena_release(&d->arena);
 }
 
-static struct str format(struct arena *a, const char *fmt, va_list ap)
+PRINTF_LIKE(2, 0) static struct str format(struct arena *a, const char *fmt, va_list ap)
 {
     va_list again;
 
@@ -41,6 +41,7 @@ static struct str format(struct arena *a, const char *fmt, va_list ap)
     return (struct str){buf, (size_t)n};
 }
 
+PRINTF_LIKE(3, 0)
 static struct conf_diag *add(struct conf_diags *d, struct str file, const char *fmt, va_list ap)
 {
     if (d->list.n >= DIAGS_KEPT)

@@ -225,6 +225,5 @@ char *conf_dump(const struct conf *c, bool redact)
 
     writer_init(&w, 2);
     dump_config(&w, STR_NONE, c, redact);
-    writer_put(&w, STR("\n"));
     return writer_take(&w);
 }

@@ -257,6 +257,5 @@ char *conf_schema(void)
     put_required(&w, fields_root(), true);
     writer_close(&w, '}');
     writer_close(&w, '}');
-    writer_put(&w, STR("\n"));
     return writer_take(&w);
 }

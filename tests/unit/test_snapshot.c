@@ -1,11 +1,11 @@
 /* test_snapshot.c - the routing snapshot: there and back, live over config, bad ones refused.
  */
 #include "config/snapshot.h"
-#include "proxy/base/clock.h"
 
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 static struct arena arena;
 
@@ -219,10 +219,15 @@ static struct str large_config(void)
     return s;
 }
 
+static double cpu_ms(clock_t ticks)
+{
+    return (double)ticks * 1000 / CLOCKS_PER_SEC;
+}
+
 START_TEST(a_large_snapshot_is_quick)
 {
     struct conf_diags d;
-    uint64_t start = clock_mono_us(), parsed, written, loaded;
+    clock_t start = clock(), parsed, written, loaded; /* of this process: others do not count */
 
     conf_diags_init(&d);
 
@@ -230,23 +235,24 @@ START_TEST(a_large_snapshot_is_quick)
 
     ck_assert_ptr_nonnull(c);
     snapshot_number(c);
-    parsed = clock_mono_us();
+    parsed = clock();
 
     char *doc = snapshot_write(c, 1);
 
-    written = clock_mono_us();
+    written = clock();
 
     struct snapshot s = parse(doc);
 
-    loaded = clock_mono_us();
+    loaded = clock();
     ck_assert_uint_eq(s.conf->nroutes, 10000);
     ck_assert_uint_eq(s.conf->services[999].versions[1].nendpoints, 5);
     ck_assert_uint_eq(s.conf->services[999].versions[1].endpoints[4].cell, 10000);
     printf("10000 routes, 1000 services, 10000 endpoints: config %.1f ms, write %.1f ms, "
            "snapshot %.1f ms, %zu bytes\n",
-           (double)(parsed - start) / 1000, (double)(written - parsed) / 1000,
-           (double)(loaded - written) / 1000, strlen(doc));
-    ck_assert_uint_lt(loaded - written, 2000000); /* quadratic work would take far longer */
+           cpu_ms(parsed - start), cpu_ms(written - parsed), cpu_ms(loaded - written),
+           strlen(doc));
+    ck_assert_int_lt((loaded - written) / CLOCKS_PER_SEC,
+                     2); /* quadratic work would take far longer */
     xfree(doc);
     conf_free(s.conf);
     conf_free(c);
