@@ -15,7 +15,6 @@
 
 struct api;
 struct engine;
-struct httpd_request;
 struct loop;
 
 #define API_BODY_MAX  (1u << 20) /* bytes */
@@ -45,7 +44,8 @@ struct api_route {
 };
 
 struct api *api_new(struct loop *l);
-void api_free(struct api *a); /* open requests are dropped */
+/* Before the engine: open requests are dropped, those with a gone callback are told. */
+void api_free(struct api *a);
 /* Serve on FD (listening, now owned). TELEMETRY: only the routes marked so. 0, or -1: errno. */
 int api_listen(struct api *a, int fd, bool telemetry) MUST_CHECK;
 /* From now on there is something to ask. Until then requests get 503 "starting". */
@@ -53,6 +53,8 @@ void api_attach(struct api *a, struct engine *e);
 
 /* --- what a handler may ask --- */
 struct engine *api_engine(const struct api_request *req);
+/* Zeroed memory that lives as long as the request: for what waits with it. */
+void *api_alloc(struct api_request *req, size_t n);
 struct loop *api_loop(const struct api_request *req);
 /* Decoded parameter of the path; never NULL for a name in the route's pattern. */
 const char *api_param(const struct api_request *req, const char *name);

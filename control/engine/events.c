@@ -76,7 +76,9 @@ void events_free(struct events *e)
 
 static void tell_all(struct events *e, const json_t *ev)
 {
-    uint64_t seq = (uint64_t)json_integer_value(json_object_get(ev, "seq"));
+    bool stored = !json_object_get(ev, "stored");
+    json_int_t number = json_integer_value(json_object_get(ev, "seq"));
+    uint64_t seq = stored ? (uint64_t)number : 0;
     struct events_subscriber *s;
 
     LIST_FOREACH (s, &e->subscribers, link)
@@ -172,7 +174,10 @@ json_t *events_append(struct events *e, struct fact f)
 
 json_t *events_unstored(struct events *e, struct fact f)
 {
-    return event_json(e->last, clock_wall_ms(), &f);
+    json_t *ev = event_json(e->last, clock_wall_ms(), &f);
+
+    json_object_set_new(ev, "stored", json_false());
+    return ev;
 }
 
 void events_emit(struct events *e, struct fact f)

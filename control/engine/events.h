@@ -48,7 +48,8 @@ json_t *events_unstored(struct events *e, struct fact f);
 json_t *events_page(struct events *e, uint64_t since, unsigned limit);
 uint64_t events_last(const struct events *e); /* newest sequence number, 0: none */
 
-/* EV is the event as JSON, borrowed. The subscriber may leave from inside the call. */
+/* EV is the event as JSON, borrowed; SEQ is 0 for one that the store could not take ("stored"
+ * is false in it then). The subscriber may leave from inside the call. */
 struct events_subscriber;
 typedef void events_cb(void *arg, uint64_t seq, const json_t *ev);
 struct events_subscriber *events_subscribe(struct events *e, events_cb *cb, void *arg);

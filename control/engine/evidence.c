@@ -5,6 +5,8 @@
 #include "proxy/base/clock.h"
 #include "proxy/base/mem.h"
 
+#include <math.h>
+
 /* What TOTAL grew by since *CURSOR, which moves. A counter that went back started again. */
 static uint64_t advance(uint64_t *cursor, uint64_t total)
 {
@@ -56,13 +58,18 @@ uint64_t evidence_last_request_us(const struct stats *stats, uint32_t cell)
 
 /* --- decisions --- */
 
+double evidence_finite(double x)
+{
+    return isnan(x) ? 0 : x > 1e300 ? 1e300 : x < -1e300 ? -1e300 : x;
+}
+
 static json_t *decision_class(const struct judge_finding *f)
 {
-    return json_pack("{s:s,s:f,s:f,s:f,s:{s:I,s:I},s:{s:I,s:I}}", "verdict",
-                     judge_verdict_name(f->verdict), "evalue", f->evalue, "limit", f->limit,
-                     "excess", f->excess, "stable", "n", (json_int_t)f->tally.stable.n, "bad",
-                     (json_int_t)f->tally.stable.bad, "canary", "n",
-                     (json_int_t)f->tally.canary.n, "bad", (json_int_t)f->tally.canary.bad);
+    return json_pack(
+        "{s:s,s:f,s:f,s:f,s:{s:I,s:I},s:{s:I,s:I}}", "verdict", judge_verdict_name(f->verdict),
+        "evalue", evidence_finite(f->evalue), "limit", f->limit, "excess", f->excess, "stable",
+        "n", (json_int_t)f->tally.stable.n, "bad", (json_int_t)f->tally.stable.bad, "canary",
+        "n", (json_int_t)f->tally.canary.n, "bad", (json_int_t)f->tally.canary.bad);
 }
 
 void evidence_keep(struct rollout_entry *l, const struct judge_report *report, uint64_t wall_ms)
@@ -81,10 +88,10 @@ void evidence_keep(struct rollout_entry *l, const struct judge_report *report, u
         json_pack("{s:s,s:f,s:s,s:s,s:f,s:f,s:f,s:s,s:i,s:f,s:f,s:f,s:o}", "ts",
                   clock_stamp(stamp, wall_ms), "t", since_s, "verdict",
                   judge_verdict_name(report->verdict), "class", judge_class_name(report->class),
-                  "evalue", f->evalue, "limit", f->limit, "excess", f->excess, "reason",
-                  report->reason, "step", (int)l->r.step + 1, "weight", l->r.weight / 100.0,
-                  "certificate", report->certificate, "certificate_limit",
-                  report->certificate_limit, "classes", classes));
+                  "evalue", evidence_finite(f->evalue), "limit", f->limit, "excess", f->excess,
+                  "reason", report->reason, "step", (int)l->r.step + 1, "weight",
+                  l->r.weight / 100.0, "certificate", evidence_finite(report->certificate),
+                  "certificate_limit", report->certificate_limit, "classes", classes));
     if (json_array_size(l->decisions) > ROLLOUTS_DECISIONS)
         json_array_remove(l->decisions, 0);
 }

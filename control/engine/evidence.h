@@ -21,6 +21,9 @@ void evidence_begin(struct rollout_entry *l, const struct stats *stats, uint32_t
 /* When the latest exchange on CELL began: monotonic us, 0 for never. */
 uint64_t evidence_last_request_us(const struct stats *stats, uint32_t cell);
 
+/* JSON has no infinity: an e-value beyond all bounds is shown as a very large one. */
+double evidence_finite(double x);
+
 /* Keep REPORT among the entry's decisions. */
 void evidence_keep(struct rollout_entry *l, const struct judge_report *report,
                    uint64_t wall_ms);

@@ -169,7 +169,7 @@ static json_t *event_data(const struct rollout_entry *l, const struct rollout *r
     json_object_set_new(data, "bad_requests", json_integer((json_int_t)l->bad));
     if (r->result.by_judge) {
         json_object_set_new(data, "class", json_string(judge_class_name(r->result.class)));
-        json_object_set_new(data, "evalue", json_real(r->result.evalue));
+        json_object_set_new(data, "evalue", json_real(evidence_finite(r->result.evalue)));
         json_object_set_new(data, "limit", json_real(r->result.limit));
         json_object_set_new(data, "excess", json_real(r->result.excess));
         if (r->first_request_ms && r->result.verdict_at_ms >= r->first_request_ms)

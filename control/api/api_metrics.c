@@ -1,0 +1,206 @@
+/* api_metrics.c - /metrics: what exists, handed to metrics.h, which knows the text. */
+#include "config/conf.h"
+#include "control/api/metrics.h"
+#include "control/api/routes.h"
+#include "control/engine/desired.h"
+#include "control/engine/engine.h"
+#include "control/engine/flagsync.h"
+#include "control/engine/publish.h"
+#include "control/engine/rollouts.h"
+#include "control/engine/sampler.h"
+#include "control/link/workers.h"
+#include "proxy/base/mem.h"
+
+#include <math.h>
+
+#define SHARE_MS 10000
+
+struct gathered { /* everything that struct metrics points to */
+    struct arena arena;
+    VEC(struct metrics_version) versions;
+    VEC(struct metrics_endpoint) endpoints;
+    VEC(struct metrics_rollout) rollouts;
+    VEC(struct metrics_evalue) evalues;
+    VEC(struct metrics_result) results;
+    VEC(struct metrics_revert) reverts;
+    VEC(struct metrics_flag) flags;
+};
+
+static void gathered_release(struct gathered *g)
+{
+    arena_release(&g->arena);
+    vec_release(&g->versions);
+    vec_release(&g->endpoints);
+    vec_release(&g->rollouts);
+    vec_release(&g->evalues);
+    vec_release(&g->results);
+    vec_release(&g->reverts);
+    vec_release(&g->flags);
+}
+
+static void add_endpoints(struct gathered *g, const struct conf_service *s,
+                          const struct conf_version *v)
+{
+    for (size_t i = 0; i < v->nendpoints; i++) {
+        const struct conf_endpoint *ep = &v->endpoints[i];
+        *vec_add(&g->endpoints) =
+            (struct metrics_endpoint){s->name, v->name, ep->name, ep->cell, ep->up};
+    }
+}
+
+static void add_service(struct gathered *g, const struct engine *e,
+                        const struct conf_service *s)
+{
+    uint32_t *cells = arena_zalloc(&g->arena, (s->nversions + 1) * sizeof(*cells));
+    double *shares = arena_zalloc(&g->arena, (s->nversions + 1) * sizeof(*shares));
+
+    for (size_t i = 0; i < s->nversions; i++)
+        cells[i] = s->versions[i].cell;
+    bool any = sampler_shares(e->sampler, cells, s->nversions, SHARE_MS, shares);
+    for (size_t i = 0; i < s->nversions; i++) {
+        const struct conf_version *v = &s->versions[i];
+        *vec_add(&g->versions) = (struct metrics_version){s->name, v->name, v->cell,
+                                                          (double)v->weight / CONF_WEIGHT_FULL,
+                                                          any ? shares[i] / 100 : (double)NAN};
+        add_endpoints(g, s, v);
+    }
+}
+
+static void add_evalues(struct gathered *g, const struct rollout *r)
+{
+    struct judge_report *report = xcalloc(1, sizeof(*report));
+
+    judge_explain(&r->judge, report);
+    for (int c = 0; c < JUDGE_NCLASSES; c++)
+        if (report->classes[c].active)
+            *vec_add(&g->evalues) = (struct metrics_evalue){
+                str_of(r->service), str_of(judge_class_name((enum judge_class)c)),
+                report->classes[c].evalue};
+    xfree(report);
+}
+
+static void count_result(struct gathered *g, const char *service, const char *result)
+{
+    for (size_t i = 0; i < g->results.n; i++) {
+        struct metrics_result *r = &g->results.v[i];
+        if (str_eq(r->service, str_of(service)) && str_eq(r->result, str_of(result))) {
+            r->count++;
+            return;
+        }
+    }
+    *vec_add(&g->results) = (struct metrics_result){str_of(service), str_of(result), 1};
+}
+
+/* Rollouts come newest first: the first of a service gives the latency, all give the sum. */
+static void count_revert(struct gathered *g, const struct rollout_entry *l)
+{
+    for (size_t i = 0; i < g->reverts.n; i++) {
+        if (str_eq(g->reverts.v[i].service, str_of(l->r.service))) {
+            g->reverts.v[i].bad_requests += l->exposed;
+            return;
+        }
+    }
+    *vec_add(&g->reverts) = (struct metrics_revert){
+        str_of(l->r.service), (double)(l->reverted_us - l->verdict_us) / 1e6, l->exposed};
+}
+
+static void add_rollout(struct gathered *g, const struct rollout_entry *l)
+{
+    const struct rollout *r = &l->r;
+
+    if (rollout_terminal(r->state)) {
+        count_result(g, r->service, rollout_state_name(r->state));
+        if (r->state == ROLLOUT_REVERTED && l->verdict_us && l->reverted_us)
+            count_revert(g, l);
+        return;
+    }
+    *vec_add(&g->rollouts) =
+        (struct metrics_rollout){.service = str_of(r->service),
+                                 .id = str_of(r->id),
+                                 .strategy = STR("canary"),
+                                 .version = str_of(r->spec.version),
+                                 .stable = str_of(r->stable),
+                                 .state = str_of(rollout_state_name(r->state)),
+                                 .step = r->step + 1};
+    add_evalues(g, r);
+}
+
+/* Evaluations by flag and variant: the flag set's "cells" name the counters. */
+static void add_flags(struct gathered *g, const struct engine *e)
+{
+    json_t *cells = json_object_get(flagsync_document(e->flagsync), "cells"), *variants, *cell;
+    const char *flag, *variant;
+
+    json_object_foreach(cells, flag, variants)
+    {
+        json_object_foreach(variants, variant, cell)
+        {
+            uint64_t n = sampler_flag(e->stats, (uint32_t)json_integer_value(cell));
+            if (n)
+                *vec_add(&g->flags) =
+                    (struct metrics_flag){str_of(flag), str_of(variant), STR(""), n};
+        }
+    }
+}
+
+static uint64_t workers_up(const struct engine *e)
+{
+    size_t n;
+    uint64_t up = 0;
+    const struct workers_row *rows = workers_rows(e->workers, &n);
+
+    for (size_t i = 0; i < n; i++)
+        up += rows[i].state == IPC_WORKER_UP;
+    return up;
+}
+
+static void gather(struct gathered *g, const struct engine *e)
+{
+    const struct conf *c = desired_conf(e->desired);
+
+    arena_init(&g->arena, NULL, 0);
+    for (size_t i = 0; i < c->nservices; i++)
+        add_service(g, e, &c->services[i]);
+    for (const struct rollout_entry *l = rollouts_first(e->rollouts); l; l = rollouts_next(l))
+        add_rollout(g, l);
+    add_flags(g, e);
+}
+
+void api_metrics_get(struct api_request *req)
+{
+    const struct engine *e = api_engine(req);
+    struct gathered g = {0};
+    struct flagsync_status flags;
+    size_t n;
+
+    gather(&g, e);
+    flagsync_status(e->flagsync, &flags);
+    char *text = metrics_text(
+        &(struct metrics){.stats = e->stats,
+                          .versions = g.versions.v,
+                          .nversions = g.versions.n,
+                          .endpoints = g.endpoints.v,
+                          .nendpoints = g.endpoints.n,
+                          .rollouts = g.rollouts.v,
+                          .nrollouts = g.rollouts.n,
+                          .evalues = g.evalues.v,
+                          .nevalues = g.evalues.n,
+                          .results = g.results.v,
+                          .nresults = g.results.n,
+                          .reverts = g.reverts.v,
+                          .nreverts = g.reverts.n,
+                          .flags = g.flags.v,
+                          .nflags = g.flags.n,
+                          .version = SLUICE_VERSION,
+                          .redis = (enum metrics_redis)flags.redis,
+                          .flags_stale_seconds = desired_conf(e->desired)->flags.enabled
+                                                     ? (double)flags.stale_ms / 1000
+                                                     : -1,
+                          .config_ok = !e->config_rejected,
+                          .generation = publish_applied(e->publish),
+                          .workers_up = workers_up(e)},
+        &n);
+    gathered_release(&g);
+    api_reply_raw(req, 200, METRICS_TYPE, (struct str){text, n});
+    xfree(text);
+}

@@ -1,0 +1,260 @@
+/* api_rollouts.c - starting rollouts, watching them, telling them what to do. */
+#include "config/conf.h"
+#include "control/api/reply_live.h"
+#include "control/api/routes.h"
+#include "control/api/view.h"
+#include "control/engine/desired.h"
+#include "control/engine/engine.h"
+#include "proxy/base/mem.h"
+
+#define ROLLOUT_WAIT_MS 30000 /* of a long poll that does not say */
+
+static json_t *rollout_body(const struct engine *e, const struct conf_service *s,
+                            const char *subject, uint64_t generation)
+{
+    const struct rollout_entry *l = rollouts_get(e->rollouts, subject);
+
+    (void)s;
+    (void)generation;
+    return l ? view_rollout(e, l) : json_object();
+}
+
+static const struct rollout_entry *reply_rollout(struct api_request *req)
+{
+    const char *id = api_param(req, "rollout");
+    const struct rollout_entry *l = rollouts_get(api_engine(req)->rollouts, id);
+
+    if (!l)
+        api_problem(req, 404, "not_found", NULL, "no rollout \"%s\"", id);
+    return l;
+}
+
+/* --- starting --- */
+
+struct starting { /* in the request's memory: its id is known only after the start */
+    struct api_request *req;
+    char id[ROLLOUT_ID_MAX];
+};
+
+static void on_started(void *arg, const struct publish_result *p)
+{
+    struct starting *s = arg;
+    struct reply_live *r = reply_live_new(s->req, 201, s->id, s->id, rollout_body);
+
+    reply_live_applied(r, p);
+}
+
+static bool endpoints_are_good(struct api_request *req, const struct spec *spec)
+{
+    for (uint32_t i = 0; i < spec->nendpoints; i++) {
+        struct arena a;
+        struct str host;
+        uint16_t port;
+        arena_init(&a, NULL, 0);
+        bool ok = conf_address(&a, str_of(spec->endpoints[i]), &host, &port);
+        arena_release(&a);
+        if (ok)
+            continue;
+        char *pointer = xasprintf("/endpoints/%u", i);
+        api_problem(req, 400, "bad_field", pointer, "is not an address \"host:port\"");
+        xfree(pointer);
+        return false;
+    }
+    if (conf_name_ok(str_of(spec->version)))
+        return true;
+    api_problem(req, 400, "bad_name", "/version",
+                "a version's name is 1 to 64 letters, digits, '.', '_' or '-'");
+    return false;
+}
+
+static void start(struct api_request *req, const char *service, const struct spec *spec)
+{
+    struct starting *s = api_alloc(req, sizeof(*s));
+    struct refusal why;
+
+    s->req = req;
+    const struct rollout_entry *l = rollouts_start(api_engine(req)->rollouts, service, spec,
+                                                   reply_requester(req), on_started, s, &why);
+    if (!l) {
+        reply_refusal(req, &why);
+        return;
+    }
+    char *location = xasprintf("/v1/rollouts/%s", l->r.id);
+    memcpy(s->id, l->r.id, sizeof(s->id));
+    api_set_header(req, "Location", location);
+    xfree(location);
+}
+
+static void check_only(struct api_request *req, const char *service, const struct spec *spec)
+{
+    struct refusal why;
+
+    if (rollouts_check(api_engine(req)->rollouts, service, spec, &why) != 0)
+        reply_refusal(req, &why);
+    else
+        api_reply(req, 200,
+                  json_pack("{s:b,s:s,s:o}", "dry_run", 1, "service", service, "spec",
+                            spec_write(spec)));
+}
+
+void api_rollouts_create(struct api_request *req)
+{
+    const struct conf_service *s = reply_service(req);
+    struct spec *spec = xcalloc(1, sizeof(*spec));
+    struct spec_error err;
+
+    if (!s) {
+        xfree(spec);
+        return;
+    }
+    if (spec_read(api_body(req), spec, &err) != 0)
+        api_problem(req, 400, "bad_rollout", err.pointer, "%s", err.message);
+    else if (endpoints_are_good(req, spec)) {
+        if (api_dry_run(req))
+            check_only(req, s->name.p, spec);
+        else
+            start(req, api_param(req, "service"), spec);
+    }
+    xfree(spec);
+}
+
+/* --- watching --- */
+
+void api_rollouts_list(struct api_request *req)
+{
+    struct engine *e = api_engine(req);
+    const char *service = api_query(req, "service");
+    json_t *list = json_array();
+
+    for (const struct rollout_entry *l = rollouts_first(e->rollouts); l; l = rollouts_next(l))
+        if (!service || strcmp(service, l->r.service) == 0)
+            json_array_append_new(list, view_rollout(e, l));
+    api_reply(req, 200, json_pack("{s:o}", "rollouts", list));
+}
+
+struct waiting { /* a long poll, in the request's memory */
+    struct api_request *req;
+    struct rollouts_watcher *watcher;
+    struct timer timer;
+    char id[ROLLOUT_ID_MAX];
+};
+
+/* Answer with the rollout as it is now, whatever woke us. */
+static void wait_over(void *arg)
+{
+    struct waiting *w = arg;
+    struct engine *e = api_engine(w->req);
+    const struct rollout_entry *l = rollouts_get(e->rollouts, w->id);
+
+    timer_stop(&w->timer);
+    rollouts_unwatch(e->rollouts, w->watcher);
+    if (l)
+        api_reply(w->req, 200, view_rollout(e, l));
+    else
+        api_problem(w->req, 404, "not_found", NULL, "the rollout is gone");
+}
+
+static void on_change(void *arg, const struct rollout_entry *l)
+{
+    struct waiting *w = arg;
+
+    if (strcmp(w->id, l->r.id) == 0)
+        wait_over(w);
+}
+
+static void wait_for_change(struct api_request *req, const struct rollout_entry *l,
+                            uint64_t wait_ms)
+{
+    struct waiting *w = api_alloc(req, sizeof(*w));
+
+    w->req = req;
+    memcpy(w->id, l->r.id, sizeof(w->id));
+    w->watcher = rollouts_watch(api_engine(req)->rollouts, on_change, w);
+    timer_init(&w->timer, api_loop(req), wait_over, w);
+    timer_start(&w->timer, wait_ms);
+    api_on_gone(req, wait_over, w);
+}
+
+void api_rollouts_get(struct api_request *req)
+{
+    const struct rollout_entry *l = reply_rollout(req);
+    uint64_t index = UINT64_MAX, wait_ms = ROLLOUT_WAIT_MS;
+
+    if (!l || !api_query_u64(req, "index", UINT64_MAX >> 1, &index) ||
+        !api_query_ms(req, "wait", API_WAIT_MAX, &wait_ms))
+        return;
+    if (index != UINT64_MAX && l->r.index <= index && wait_ms > 0)
+        wait_for_change(req, l, wait_ms);
+    else
+        api_reply(req, 200, view_rollout(api_engine(req), l));
+}
+
+void api_rollouts_report(struct api_request *req)
+{
+    const struct rollout_entry *l = reply_rollout(req);
+    struct engine *e = api_engine(req);
+
+    if (!l)
+        return;
+    if (api_accepts(req, "application/json")) {
+        api_reply(req, 200,
+                  json_pack("{s:o,s:O,s:o}", "rollout", view_rollout(e, l), "decisions",
+                            l->decisions, "spec", spec_write(&l->r.spec)));
+        return;
+    }
+    char *text = view_report(e, l);
+    api_reply_raw(req, 200, "text/markdown; charset=utf-8", str_of(text));
+    xfree(text);
+}
+
+void api_rollouts_decisions(struct api_request *req)
+{
+    const struct rollout_entry *l = reply_rollout(req);
+
+    if (l)
+        api_reply(req, 200, json_pack("{s:O}", "decisions", l->decisions));
+}
+
+/* --- commands --- */
+
+static void command(struct api_request *req, enum rollout_event_type type)
+{
+    static const char *const fields[] = {NULL};
+    const struct rollout_entry *l = reply_rollout(req);
+    struct engine *e = api_engine(req);
+    struct refusal why;
+
+    if (!l || !api_fields(req, api_body(req), "", fields))
+        return;
+    if (api_dry_run(req)) {
+        api_reply(req, 200, view_rollout(e, l));
+        return;
+    }
+    struct reply_live *r = reply_live_new(req, 200, l->r.service, l->r.id, rollout_body);
+    int rc = rollouts_command(e->rollouts, l->r.id, type, reply_requester(req),
+                              reply_live_applied, r, &why);
+    if (rc < 0)
+        reply_refusal(req, &why);
+    else if (rc == 0)
+        reply_live_now(r);
+}
+
+void api_rollouts_promote(struct api_request *req)
+{
+    command(req, ROLLOUT_PROMOTE);
+}
+
+void api_rollouts_pause(struct api_request *req)
+{
+    command(req, ROLLOUT_PAUSE);
+}
+
+void api_rollouts_resume(struct api_request *req)
+{
+    command(req, ROLLOUT_RESUME);
+}
+
+void api_rollouts_abort(struct api_request *req)
+{
+    command(req, ROLLOUT_ABORT);
+}

@@ -1,0 +1,266 @@
+/* view_rollout.c - a rollout as the API shows it: the state, the judge's numbers, the result.
+ */
+#include "config/conf.h"
+#include "control/api/view.h"
+#include "control/engine/desired.h"
+#include "control/engine/engine.h"
+#include "control/engine/evidence.h"
+#include "control/engine/sampler.h"
+#include "proxy/base/mem.h"
+#include "proxy/base/vec.h"
+
+#include <stdio.h>
+
+static json_t *ms_or_null(bool known, double ms)
+{
+    return known ? json_real(evidence_finite(ms)) : json_null();
+}
+
+/* --- steps --- */
+
+static const char *step_state(const struct rollout *r, uint32_t i)
+{
+    if (r->step_ended_ms[i])
+        return "done";
+    return r->step_started_ms[i] ? "current" : "pending";
+}
+
+static json_t *view_hold(const struct spec_step *s, bool last)
+{
+    char min[SPEC_DURATION_TEXT], max[SPEC_DURATION_TEXT];
+
+    if (last)
+        return json_null();
+    return json_pack("{s:s,s:o,s:s}", "min", spec_duration_text(min, s->min_ms), "max",
+                     s->max_ms ? json_string(spec_duration_text(max, s->max_ms)) : json_null(),
+                     "until", spec_until_name(s->until));
+}
+
+static json_t *view_steps(const struct rollout *r)
+{
+    json_t *steps = json_array();
+
+    for (uint32_t i = 0; i < r->spec.nsteps; i++) {
+        const struct spec_step *s = &r->spec.steps[i];
+        json_array_append_new(
+            steps, json_pack("{s:f,s:o,s:s,s:o,s:o}", "weight", s->weight / 100.0, "hold",
+                             view_hold(s, i + 1 == r->spec.nsteps), "state", step_state(r, i),
+                             "started", view_time(r->step_started_ms[i]), "ended",
+                             view_time(r->step_ended_ms[i])));
+    }
+    return steps;
+}
+
+/* --- the judge --- */
+
+static json_t *view_count(const struct judge_count *c)
+{
+    return json_pack("{s:I,s:I}", "n", (json_int_t)c->n, "bad", (json_int_t)c->bad);
+}
+
+static const char *class_reason(const struct judge_finding *f)
+{
+    if (f->verdict == JUDGE_REGRESSED)
+        return "worse than stable beyond doubt";
+    if (f->verdict == JUDGE_CERTIFIED)
+        return "good enough to go on";
+    return f->tally.canary.n == 0 ? "no requests yet" : "not enough evidence either way";
+}
+
+static json_t *view_class(const struct judge_finding *f, enum judge_class c)
+{
+    json_t *out =
+        json_pack("{s:s,s:s,s:f,s:f,s:f,s:o,s:o,s:s}", "class", judge_class_name(c), "verdict",
+                  judge_verdict_name(f->verdict), "evalue", evidence_finite(f->evalue), "limit",
+                  f->limit, "excess", f->excess, "stable", view_count(&f->tally.stable),
+                  "canary", view_count(&f->tally.canary), "reason", class_reason(f));
+
+    if (f->threshold_us)
+        json_object_set_new(out, "threshold_ms", json_real((double)f->threshold_us / 1000));
+    return out;
+}
+
+static json_t *view_judge(const struct rollout *r)
+{
+    struct judge_report *report = xcalloc(1, sizeof(*report));
+    json_t *classes = json_array();
+
+    judge_explain(&r->judge, report);
+    for (int c = 0; c < JUDGE_NCLASSES; c++)
+        if (report->classes[c].active)
+            json_array_append_new(classes,
+                                  view_class(&report->classes[c], (enum judge_class)c));
+    json_t *out =
+        json_pack("{s:s,s:s,s:f,s:f,s:s,s:o}", "verdict", judge_verdict_name(r->verdict),
+                  "mode", spec_mode_name(r->spec.mode), "certificate",
+                  evidence_finite(report->certificate), "certificate_limit",
+                  report->certificate_limit, "reason", report->reason, "classes", classes);
+    xfree(report);
+    return out;
+}
+
+/* --- the result --- */
+
+static json_t *view_result(const struct rollout_entry *l)
+{
+    const struct rollout_result *res = &l->r.result;
+    const struct rollout *r = &l->r;
+    bool judged = res->by_judge, reverted = l->reverted_us && l->verdict_us;
+
+    if (res->outcome == ROLLOUT_OPEN)
+        return json_null();
+    return json_pack(
+        "{s:s,s:o,s:o,s:o,s:o,s:o,s:o,s:I,s:I,s:o,s:o,s:o,s:o}", "verdict",
+        rollout_outcome_name(res->outcome), "class",
+        judged ? json_string(judge_class_name(res->class)) : json_null(), "evalue",
+        ms_or_null(judged, res->evalue), "limit", ms_or_null(judged, res->limit), "excess",
+        ms_or_null(judged, res->excess), "reason", view_text(res->reason), "detected_ms",
+        judged && r->first_request_ms
+            ? json_integer((json_int_t)(res->verdict_at_ms - r->first_request_ms))
+            : json_null(),
+        "exposed_requests", (json_int_t)l->exposed, "bad_requests", (json_int_t)l->bad,
+        "verdict_at", view_time(res->verdict_at_ms), "reverted_at",
+        view_time(res->reverted_at_ms), "revert_ms",
+        ms_or_null(reverted, (double)((int64_t)l->reverted_us - (int64_t)l->verdict_us) / 1000),
+        "last_request_ms", reverted ? json_integer(res->last_request_ms) : json_null());
+}
+
+/* --- the whole --- */
+
+static json_t *actual_weight(const struct engine *e, const struct rollout *r)
+{
+    const struct conf_service *s = desired_service(e->desired, r->service);
+    json_t *weights = s ? view_weights(e, s) : NULL;
+    json_t *actual = json_object_get(json_object_get(weights, r->spec.version), "actual");
+    json_t *out = actual ? json_incref(actual) : json_null();
+
+    json_decref(weights);
+    return out;
+}
+
+static json_t *view_reason(const struct rollout *r)
+{
+    const char *reason = rollout_reason_name(r->reason);
+
+    if (r->state == ROLLOUT_HOLDING && reason)
+        return json_string(reason);
+    return rollout_terminal(r->state) ? view_text(r->result.reason) : json_null();
+}
+
+json_t *view_rollout(const struct engine *e, const struct rollout_entry *l)
+{
+    const struct rollout *r = &l->r;
+
+    return json_pack(
+        "{s:s,s:I,s:s,s:s,s:s,s:s,s:s,s:o,s:o,s:i,s:o,s:{s:f,s:o},s:o,s:I,s:I,s:s,s:o,s:o,s:o,"
+        "s:o}",
+        "id", r->id, "index", (json_int_t)r->index, "service", r->service, "version",
+        r->spec.version, "stable", r->stable, "strategy", "canary", "state",
+        rollout_state_name(r->state), "phase", view_text(rollout_phase_name(rollout_phase(r))),
+        "reason", view_reason(r), "step", (int)r->step + 1, "steps", view_steps(r), "weight",
+        "set", r->weight / 100.0, "actual", actual_weight(e, r), "judge", view_judge(r),
+        "exposed_requests", (json_int_t)l->exposed, "bad_requests", (json_int_t)l->bad,
+        "author", r->author, "created", view_time(r->created_ms), "updated",
+        view_time(r->updated_ms), "finished", view_time(r->finished_ms), "result",
+        view_result(l));
+}
+
+/* --- the report --- */
+
+struct text {
+    VEC(char) s;
+};
+
+static void say(struct text *t, const char *fmt, ...) PRINTF_LIKE(2, 3);
+static void say(struct text *t, const char *fmt, ...)
+{
+    char room[1024];
+    va_list ap;
+
+    va_start(ap, fmt);
+    int n = vsnprintf(room, sizeof(room), fmt, ap);
+    va_end(ap);
+    for (int i = 0; i < n && i < (int)sizeof(room) - 1; i++)
+        *vec_add(&t->s) = room[i];
+}
+
+static const char *text_of(const json_t *obj, const char *name)
+{
+    const char *s = json_string_value(json_object_get(obj, name));
+
+    return s ? s : "-";
+}
+
+static double number_of(const json_t *obj, const char *name)
+{
+    return json_number_value(json_object_get(obj, name));
+}
+
+static void say_result(struct text *t, const struct rollout_entry *l, const json_t *result)
+{
+    if (!json_is_object(result))
+        return;
+    say(t, "\n## Result: %s\n\n", text_of(result, "verdict"));
+    if (l->r.result.by_judge) {
+        say(t, "- judged by: %s, e-value %.4g of %.4g, excess %.3g points\n",
+            text_of(result, "class"), number_of(result, "evalue"), number_of(result, "limit"),
+            number_of(result, "excess") * 100);
+        say(t, "- first request to verdict: %.1f s\n", number_of(result, "detected_ms") / 1000);
+    }
+    say(t, "- requests exposed to %s: %llu, of which bad: %llu\n", l->r.spec.version,
+        (unsigned long long)l->exposed, (unsigned long long)l->bad);
+    if (l->reverted_us && l->verdict_us)
+        say(t,
+            "- verdict to weight 0 on all workers: %.1f ms\n"
+            "- verdict to the last request begun on %s: %.0f ms\n",
+            number_of(result, "revert_ms"), l->r.spec.version,
+            number_of(result, "last_request_ms"));
+    if (*l->r.result.reason)
+        say(t, "- reason: %s\n", l->r.result.reason);
+}
+
+static void say_steps(struct text *t, const json_t *steps)
+{
+    size_t i;
+    json_t *s;
+
+    say(t, "\n## Steps\n\n| step | weight | state | started | ended |\n"
+           "|---:|---:|---|---|---|\n");
+    json_array_foreach(steps, i, s)
+        say(t, "| %zu | %g %% | %s | %s | %s |\n", i + 1, number_of(s, "weight"),
+            text_of(s, "state"), text_of(s, "started"), text_of(s, "ended"));
+}
+
+static void say_classes(struct text *t, const json_t *classes)
+{
+    size_t i;
+    json_t *c;
+
+    say(t, "\n## Evidence\n\n| class | verdict | e-value | limit | stable bad / n "
+           "| canary bad / n |\n|---|---|---:|---:|---:|---:|\n");
+    json_array_foreach(classes, i, c)
+    {
+        const json_t *stable = json_object_get(c, "stable");
+        const json_t *canary = json_object_get(c, "canary");
+        say(t, "| %s | %s | %.4g | %.4g | %.0f / %.0f | %.0f / %.0f |\n", text_of(c, "class"),
+            text_of(c, "verdict"), number_of(c, "evalue"), number_of(c, "limit"),
+            number_of(stable, "bad"), number_of(stable, "n"), number_of(canary, "bad"),
+            number_of(canary, "n"));
+    }
+}
+
+char *view_report(const struct engine *e, const struct rollout_entry *l)
+{
+    json_t *v = view_rollout(e, l);
+    struct text t = {0};
+
+    say(&t, "# %s: %s, %s to %s\n\n", l->r.id, l->r.service, l->r.stable, l->r.spec.version);
+    say(&t, "- state: %s\n- started: %s by %s\n- ended: %s\n", text_of(v, "state"),
+        text_of(v, "created"), text_of(v, "author"), text_of(v, "finished"));
+    say_result(&t, l, json_object_get(v, "result"));
+    say_steps(&t, json_object_get(v, "steps"));
+    say_classes(&t, json_object_get(json_object_get(v, "judge"), "classes"));
+    *vec_add(&t.s) = '\0';
+    json_decref(v);
+    return t.s.v;
+}
