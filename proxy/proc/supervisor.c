@@ -22,6 +22,7 @@
 #include <libgen.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -590,8 +591,9 @@ static void start_children(struct supervisor *s, const char *controller)
             s->children, i, "/proc/self/exe",
             (const char *[]){"sluice", "--worker", slot, "--workers", workers, verbose, NULL});
     }
-    children_program(s->children, n, controller,
-                     (const char *[]){"sluice-control", verbose, NULL});
+    if (verbose)
+        setenv("SLUICE_DEBUG", "1", 1); /* the controller takes no arguments */
+    children_program(s->children, n, controller, (const char *[]){"sluice-control", NULL});
     children_start(s->children);
 }
 
