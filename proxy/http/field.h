@@ -46,13 +46,13 @@ enum field_traits {
     X(A, IF_MATCH, "if-match", FIELD_NO_TRAILER)                                               \
     X(A, IF_RANGE, "if-range", FIELD_NO_TRAILER)                                               \
     X(A, FORWARDED, "forwarded", FIELD_KEEP | FIELD_NO_TRAILER | FIELD_ORIGIN)                 \
+    X(A, X_REAL_IP, "x-real-ip", FIELD_KEEP | FIELD_NO_TRAILER | FIELD_ORIGIN | FIELD_TWIN)    \
     X(A, CONNECTION, "connection", FIELD_HOP | FIELD_NO_TRAILER)                               \
     X(A, USER_AGENT, "user-agent", 0)                                                          \
     X(A, KEEP_ALIVE, "keep-alive", FIELD_HOP | FIELD_NO_TRAILER)                               \
     X(A, SET_COOKIE, "set-cookie", FIELD_KEEP | FIELD_NO_TRAILER)                              \
     X(A, EARLY_DATA, "early-data", FIELD_NO_TRAILER)                                           \
     X(A, TRACESTATE, "tracestate", FIELD_KEEP)                                                 \
-    X(A, X_REAL_IP, "x-real-ip", FIELD_KEEP | FIELD_NO_TRAILER | FIELD_ORIGIN | FIELD_TWIN)    \
     X(A, RETRY_AFTER, "retry-after", FIELD_NO_TRAILER)                                         \
     X(A, TRACEPARENT, "traceparent", FIELD_KEEP)                                               \
     X(A, CONTENT_TYPE, "content-type", FIELD_NO_TRAILER)                                       \

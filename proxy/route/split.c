@@ -1,11 +1,13 @@
 /*
  * split.c - ranges of points for keys, and an even sequence for requests without one.
  *
- * The sequence is a schedule: with weight w a version's request j may come from slot
- * floor(10000 j / w) on and must come before slot ceil(10000 (j + 1) / w). Taking, of those
- * that may come, the one that must come first meets all of them (earliest deadline first on
- * one processor), which is what keeps every version less than one request off its share. After
- * 10000 slots everybody has had its weight, and it begins anew.
+ * Two versions: after t requests the newer one has had floor((t w + phase) / 10000), which is
+ * less than one off for every stretch of requests. More versions are a schedule: with weight w
+ * a version's request j may come from slot floor(10000 j / w) on and must come before slot
+ * ceil(10000 (j + 1) / w). Taking, of those that may come, the one that must come first meets
+ * all of them (earliest deadline first on one processor), which keeps every version less than
+ * one request off its share. After 10000 slots everybody has had its weight, and it begins
+ * anew.
  */
 #include "proxy/route/split.h"
 
@@ -25,30 +27,6 @@ static void insert(struct split *sp, const struct conf_service *s, size_t v)
         (struct split_range){.weight = s->versions[v].weight, .version = (uint32_t)v};
 }
 
-/* Where the sequence would be at SLOT: everybody's whole share, and what rounding left over to
- * the heaviest, whose requests come earliest. */
-static void start_at(struct split *sp, uint32_t slot)
-{
-    uint32_t left = slot;
-
-    sp->slot = slot;
-    for (size_t i = 0; i < sp->n; i++) {
-        sp->ranges[i].given = slot * sp->ranges[i].weight / SPLIT_POINTS;
-        left -= sp->ranges[i].given;
-    }
-    for (; left; left--) {
-        struct split_range *most = NULL;
-        for (size_t i = 0; i < sp->n; i++) {
-            struct split_range *r = &sp->ranges[i];
-            bool rounded = r->given * SPLIT_POINTS < slot * r->weight;
-            if (rounded && (!most || r->weight > most->weight))
-                most = r;
-        }
-        ASSERT(most);
-        most->given++;
-    }
-}
-
 void split_init(struct split *sp, struct split_range *room, const struct conf_service *s,
                 uint32_t phase)
 {
@@ -61,7 +39,8 @@ void split_init(struct split *sp, struct split_range *room, const struct conf_se
     for (size_t i = 0; i < sp->n; i++)
         room[i].end = end += room[i].weight;
     ASSERT(sp->n == 0 || end == SPLIT_POINTS);
-    start_at(sp, sp->n ? phase % SPLIT_POINTS : 0);
+    if (sp->n == 2)
+        sp->slot = phase % SPLIT_POINTS;
 }
 
 void split_resume(struct split *sp, const struct split *old)
@@ -103,13 +82,20 @@ static void begin_cycle(struct split *sp)
         sp->ranges[i].given = 0;
 }
 
-size_t split_next(struct split *sp)
+static struct split_range *next_of_two(struct split *sp)
+{
+    sp->slot += sp->ranges[1].weight;
+    if (sp->slot < SPLIT_POINTS)
+        return &sp->ranges[0];
+    sp->slot -= SPLIT_POINTS;
+    return &sp->ranges[1];
+}
+
+static struct split_range *next_of_many(struct split *sp)
 {
     struct split_range *next = NULL;
     uint32_t first = UINT32_MAX;
 
-    if (sp->n <= 1)
-        return sp->n ? sp->ranges[0].version : SPLIT_NOBODY;
     for (size_t i = 0; i < sp->n; i++) {
         struct split_range *r = &sp->ranges[i];
         uint32_t deadline;
@@ -125,5 +111,14 @@ size_t split_next(struct split *sp)
     next->given++;
     if (++sp->slot == SPLIT_POINTS)
         begin_cycle(sp);
-    return next->version;
+    return next;
+}
+
+size_t split_next(struct split *sp)
+{
+    if (sp->n == 0)
+        return SPLIT_NOBODY;
+    if (sp->n == 1)
+        return sp->ranges[0].version;
+    return (sp->n == 2 ? next_of_two(sp) : next_of_many(sp))->version;
 }

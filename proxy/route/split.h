@@ -24,7 +24,7 @@ struct split_range {
     uint32_t end;     /* exclusive; the range begins where the one before ends */
     uint32_t weight;  /* > 0 */
     uint32_t version; /* index into the service's versions */
-    uint32_t given;   /* requests of this cycle of the sequence */
+    uint32_t given;   /* of more than two: requests in this cycle of the sequence */
 };
 
 struct split {     /* a value of the caller; borrows its room */
@@ -35,9 +35,8 @@ struct split {     /* a value of the caller; borrows its room */
 
 /*
  * Cut the line for S. ROOM holds S->nversions ranges and lives as long as SP. PHASE (any
- * number) is where the sequence begins, so that workers do not move in step. Phase 0, and any
- * phase with up to two ranges, stays within one request of the exact share from the start; more
- * ranges with another phase within two.
+ * number) is where the sequence of two versions begins: workers with phases of their own give
+ * the share together even if each sees only a few requests. It does not loosen the bound.
  */
 void split_init(struct split *sp, struct split_range *room, const struct conf_service *s,
                 uint32_t phase);
