@@ -3,6 +3,7 @@
 fails. Weights that were set through the API stay."""
 import copy
 import signal
+import time
 
 from harness import free_port, story
 
@@ -27,6 +28,7 @@ def tell(t):
         t.eventually("the new route is there",
                      lambda: s.get("/extra/x").headers.get("x-version") == "extra")
         t.equal(s.get("/", port=port).status, 200, "the new listener")
+        time.sleep(0.2)
         s.write_config(small)
         s.signal(signal.SIGHUP)
         t.eventually("the new route is gone",
