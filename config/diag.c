@@ -5,6 +5,7 @@
  */
 #include "config/diag.h"
 #include "config/suggest.h"
+#include "config/units.h"
 #include "config/writer.h"
 
 #include <stdarg.h>
@@ -196,6 +197,19 @@ void diags_finish(struct conf_diags *d)
     d->list.n = n < DIAGS_SHOWN ? n : DIAGS_SHOWN;
 }
 
+/* For a terminal: what could steer it, or is not UTF-8, becomes '?'. */
+static void put_clean(struct writer *w, struct str s)
+{
+    while (s.n > 0) {
+        size_t n = unit_utf8_length(s);
+        unsigned char c = (unsigned char)s.p[0];
+        bool control = (c < 0x20 && c != '\t') || c == 0x7f;
+
+        writer_put(w, n == 0 || control ? STR("?") : (struct str){s.p, n});
+        s = str_skip(s, n > 0 ? n : 1);
+    }
+}
+
 /* Blanks as wide as the text before COLUMN: tabs stay tabs. */
 static void put_caret(struct writer *w, struct str excerpt, unsigned column)
 {
@@ -212,21 +226,28 @@ static void put_caret(struct writer *w, struct str excerpt, unsigned column)
 
 static void put_diag(struct writer *w, const struct conf_diag *g)
 {
+    put_clean(w, g->file);
     if (g->file.n > 0)
-        writer_printf(w, "%.*s:", STR_ARG(g->file));
+        writer_put(w, STR(":"));
     if (g->line > 0)
         writer_printf(w, "%u:%u:", g->line, g->column);
-    if (w->n > 0 && w->p[w->n - 1] == ':')
+    if (g->file.n > 0 || g->line > 0)
         writer_put(w, STR(" "));
-    if (g->pointer.n > 0)
-        writer_printf(w, "%.*s: ", STR_ARG(g->pointer));
-    writer_printf(w, "%.*s\n", STR_ARG(g->message));
+    put_clean(w, g->pointer);
+    writer_put(w, g->pointer.n > 0 ? STR(": ") : STR(""));
+    put_clean(w, g->message);
+    writer_put(w, STR("\n"));
     if (g->excerpt.n > 0) {
-        writer_printf(w, "%5u | %.*s\n      | ", g->line, STR_ARG(g->excerpt));
+        writer_printf(w, "%5u | ", g->line);
+        put_clean(w, g->excerpt);
+        writer_put(w, STR("\n      | "));
         put_caret(w, g->excerpt, g->column);
     }
-    if (g->hint.n > 0)
-        writer_printf(w, "      = %.*s\n", STR_ARG(g->hint));
+    if (g->hint.n > 0) {
+        writer_put(w, STR("      = "));
+        put_clean(w, g->hint);
+        writer_put(w, STR("\n"));
+    }
 }
 
 struct str conf_diags_text(struct arena *a, const struct conf_diags *d)

@@ -14,17 +14,47 @@ struct dumper {
     const struct conf *c;
     const struct conf_service *service; /* the one being written */
     struct arena tmp;
-    bool redact;
+    enum dump_secrets secrets;
 };
 
 static void dump_table(struct dumper *d, const struct table *t, const char *base);
 
+/* The URL with "***" for what stands before its '@'. */
+static struct str without_password(struct arena *a, struct str url)
+{
+    const char *mark = memmem(url.p, url.n, "://", 3);
+    const char *at = memrchr(url.p, '@', url.n);
+
+    if (!mark || !at || at < mark)
+        return url;
+    return arena_printf(a, "%.*s***%.*s", (int)(mark + 3 - url.p), url.p,
+                        (int)(url.p + url.n - at), at);
+}
+
+static struct str shown(const struct dumper *d, struct str s)
+{
+    for (size_t i = 0; d->secrets == DUMP_REDACTED && i < d->c->nsecrets; i++)
+        if (d->c->secrets[i].text == s.p)
+            return d->c->secrets[i].shown;
+    return s;
+}
+
 static void put_text(struct dumper *d, struct str key, struct str s)
 {
-    for (size_t i = 0; d->redact && i < d->c->nsecrets; i++)
-        if (d->c->secrets[i].text == s.p)
-            s = d->c->secrets[i].shown;
-    writer_text(d->w, key, expand_escape(&d->tmp, s));
+    writer_text(d->w, key, expand_escape(&d->tmp, shown(d, s)));
+}
+
+static void put_text_field(struct dumper *d, const struct field *f, const char *base)
+{
+    struct str text;
+
+    memcpy(&text, base + f->offset, sizeof(text));
+    if (text.n == 0) /* empty means absent */
+        return;
+    text = shown(d, text);
+    if (f->form == FORM_REDIS && d->secrets != DUMP_ALL)
+        text = without_password(&d->tmp, text);
+    writer_text(d->w, str_of(f->name), expand_escape(&d->tmp, text));
 }
 
 static void put_words(struct dumper *d, const struct field *f, unsigned bits)
@@ -123,16 +153,14 @@ static void put_group(struct dumper *d, const struct field *f, const char *base)
 /* Kinds that are one value in the struct. */
 static void put_scalar(struct dumper *d, const struct field *f, const char *base)
 {
-    struct str key = str_of(f->name), text;
+    struct str key = str_of(f->name);
     uint64_t wide;
     uint32_t number;
     int word;
 
     switch (f->kind) {
     case FIELD_TEXT:
-        memcpy(&text, base + f->offset, sizeof(text));
-        if (text.n > 0) /* empty means absent */
-            put_text(d, key, text);
+        put_text_field(d, f, base);
         break;
     case FIELD_NUMBER:
         memcpy(&number, base + f->offset, sizeof(number));
@@ -208,9 +236,10 @@ static void dump_table(struct dumper *d, const struct table *t, const char *base
         put_field(d, &t->fields[i], base);
 }
 
-void dump_config(struct writer *w, struct str key, const struct conf *c, bool redact)
+void dump_config(struct writer *w, struct str key, const struct conf *c,
+                 enum dump_secrets secrets)
 {
-    struct dumper d = {.w = w, .c = c, .redact = redact};
+    struct dumper d = {.w = w, .c = c, .secrets = secrets};
 
     arena_init(&d.tmp, NULL, 0);
     writer_open(w, key, '{');
@@ -224,6 +253,6 @@ char *conf_dump(const struct conf *c, bool redact)
     struct writer w;
 
     writer_init(&w, 2);
-    dump_config(&w, STR_NONE, c, redact);
+    dump_config(&w, STR_NONE, c, redact ? DUMP_REDACTED : DUMP_ALL);
     return writer_take(&w);
 }

@@ -3,5 +3,12 @@
 #include "config/conf.h"
 #include "config/writer.h"
 
+enum dump_secrets {
+    DUMP_ALL,          /* as they are */
+    DUMP_NO_PASSWORDS, /* "user:password" of URLs is "***", still a good config */
+    DUMP_REDACTED      /* what came from FILE or CRED is "***" as well */
+};
+
 /* The config as one JSON object under KEY. */
-void dump_config(struct writer *w, struct str key, const struct conf *c, bool redact);
+void dump_config(struct writer *w, struct str key, const struct conf *c,
+                 enum dump_secrets secrets);

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <glob.h>
 #include <libgen.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -20,11 +21,11 @@ enum { DEPTH_MOST = 16, FILES_MOST = 1000 };
 static struct str folder_of(struct loader *l, const char *path)
 {
     struct str copy = arena_str(&l->tmp, str_of(path));
-    char *real = realpath(dirname((char *)(uintptr_t)copy.p), NULL);
-    struct str dir = arena_str(&l->tmp, real ? str_of(real) : STR("."));
+    char real[PATH_MAX];
 
-    free(real); /* realpath's own allocation */
-    return dir;
+    if (!realpath(dirname((char *)(uintptr_t)copy.p), real))
+        return STR(".");
+    return arena_str(&l->tmp, str_of(real));
 }
 
 static struct node *parse(struct loader *l, struct source *src)
@@ -193,13 +194,12 @@ static void report_unreadable(struct loader *l, const struct source *src, const 
 static struct node *read_file(struct loader *l, struct str path, const struct node *by)
 {
     struct source *src = arena_zalloc(&l->tmp, sizeof(*src));
-    char *real = realpath(path.p, NULL);
+    char real[PATH_MAX];
 
     src->file = path;
-    src->real = arena_str(&l->tmp, real ? str_of(real) : path);
+    src->real = realpath(path.p, real) ? arena_str(&l->tmp, str_of(real)) : path;
     src->dir = folder_of(l, path.p);
     src->from = by ? by->src : NULL;
-    free(real); /* realpath's own allocation */
     if (by && !may_read(l, src, by))
         return NULL;
     if (sys_read_file(&l->tmp, path.p, JSONC_MAX_BYTES, &src->text) < 0) {

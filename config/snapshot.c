@@ -58,7 +58,7 @@ char *snapshot_write(const struct conf *c, uint64_t generation)
     writer_open(&w, STR_NONE, '{');
     writer_uint(&w, STR("format"), SNAPSHOT_FORMAT);
     writer_uint(&w, STR("generation"), generation);
-    dump_config(&w, STR("config"), c, false);
+    dump_config(&w, STR("config"), c, DUMP_NO_PASSWORDS); /* workers need none */
     writer_open(&w, STR("live"), '{');
     for (size_t i = 0; i < c->nservices; i++)
         write_service(&w, &c->services[i]);

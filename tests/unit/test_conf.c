@@ -200,7 +200,7 @@ START_TEST(secrets_are_not_shown)
     redacted = conf_dump(c, true);
     ck_assert_ptr_nonnull(strstr(open, "hunter2"));
     ck_assert_ptr_null(strstr(redacted, "hunter2"));
-    ck_assert_ptr_nonnull(strstr(redacted, "\"redis://:***@127.0.0.1:6379/0\""));
+    ck_assert_ptr_nonnull(strstr(redacted, "\"redis://***@127.0.0.1:6379/0\""));
     ck_assert_ptr_nonnull(strstr(redacted, "\"env\": \"***\""));
     xfree(open);
     xfree(redacted);

@@ -119,6 +119,31 @@ START_TEST(variables_are_not_expanded_twice)
 }
 END_TEST
 
+START_TEST(passwords_stay_out)
+{
+    struct conf *c;
+    struct conf_diags d;
+
+    conf_diags_init(&d);
+    c = conf_parse(
+        STR("{\"version\":1,\"flags\":{\"redis\":\"redis://ann:hunter2@127.0.0.1/0\"},"
+            "\"listeners\":{\"w\":{\"address\":\"127.0.0.1:0\"}},\"services\":{},"
+            "\"routes\":[]}"),
+        "", &d);
+    ck_assert_ptr_nonnull(c);
+
+    char *doc = snapshot_write(c, 1);
+    struct snapshot s = parse(doc);
+
+    ck_assert_ptr_null(strstr(doc, "hunter2"));
+    ck_assert_str_eq(s.conf->flags.redis.p, "redis://***@127.0.0.1/0");
+    conf_free(c);
+    conf_free(s.conf);
+    conf_diags_release(&d);
+    xfree(doc);
+}
+END_TEST
+
 #define CONFIG                                                                                 \
     "\"config\":{\"version\":1,\"listeners\":{\"w\":{\"address\":\"127.0.0.1:0\"}},"           \
     "\"services\":{\"s\":{\"versions\":{\"v1\":{\"endpoints\":[\"127.0.0.1:1\"]},"             \
@@ -270,6 +295,7 @@ int main(void)
     tcase_set_timeout(tc, 60);
     tcase_add_test(tc, there_and_back);
     tcase_add_test(tc, variables_are_not_expanded_twice);
+    tcase_add_test(tc, passwords_stay_out);
     tcase_add_test(tc, live_replaces_the_versions);
     tcase_add_test(tc, without_live_the_config_counts);
     tcase_add_test(tc, bad_snapshots_are_refused);
