@@ -24,19 +24,33 @@ enum { FD_SUPERVISOR = 3, FD_STATS = 4 };
 
 #define CONTROLLER_MAGIC 0x4354524cu /* CTRL */
 
+struct held { /* a listening socket that came before there was anything to ask */
+    int fd;
+    bool telemetry;
+};
+
 struct controller {
     uint32_t magic;
     struct loop *loop;
     struct stats *stats;
     uint64_t boot;
     struct workers *workers;
+    struct engine *engine; /* NULL until the first config, as is the API */
     struct api *api;
-    struct engine *engine; /* NULL until the first config */
+    VEC(struct held) held;
     struct sig term, interrupt;
     int status;
 };
 
 /* --- from the supervisor --- */
+
+static void serve(struct controller *c, int fd, bool telemetry)
+{
+    if (api_listen(c->api, fd, telemetry) == 0)
+        return;
+    log_error("cannot serve the control API: %s", strerror(errno));
+    sys_close(fd);
+}
 
 static void begin(struct controller *c, struct str doc, struct str path, uint64_t generation,
                   uint64_t sequence)
@@ -59,7 +73,10 @@ static void begin(struct controller *c, struct str doc, struct str path, uint64_
         loop_stop(c->loop);
         return;
     }
-    api_attach(c->api, c->engine);
+    c->api = api_new(c->loop, c->engine);
+    for (size_t i = 0; i < c->held.n; i++)
+        serve(c, c->held.v[i].fd, c->held.v[i].telemetry);
+    vec_release(&c->held);
     workers_ready(c->workers);
 }
 
@@ -90,14 +107,16 @@ static void on_reloaded(void *arg, bool ok, struct str diags)
         engine_reloaded(c->engine, ok, diags);
 }
 
+/* Until the engine is there clients wait in the socket's queue. */
 static void on_listen_api(void *arg, struct str kind, int fd)
 {
     struct controller *c = CAST(controller, CONTROLLER_MAGIC, arg);
+    bool telemetry = str_eq(kind, STR("telemetry"));
 
-    if (api_listen(c->api, fd, str_eq(kind, STR("telemetry"))) == 0)
-        return;
-    log_error("cannot serve on the %.*s socket: %s", STR_ARG(kind), strerror(errno));
-    sys_close(fd);
+    if (c->api)
+        serve(c, fd, telemetry);
+    else
+        *vec_add(&c->held) = (struct held){fd, telemetry};
 }
 
 static void on_draining(void *arg, uint64_t deadline_ms)
@@ -140,10 +159,12 @@ static int run(struct controller *c)
     c->loop = loop_new();
     sig_start(&c->term, c->loop, SIGTERM, on_stop, c);
     sig_start(&c->interrupt, c->loop, SIGINT, on_stop, c);
-    c->api = api_new(c->loop);
     c->workers = workers_open(c->loop, FD_SUPERVISOR, &callbacks, c);
     loop_run(c->loop);
 
+    for (size_t i = 0; i < c->held.n; i++)
+        sys_close(c->held.v[i].fd);
+    vec_release(&c->held);
     api_free(c->api);
     engine_free(c->engine);
     workers_close(c->workers);

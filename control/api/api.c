@@ -27,7 +27,7 @@ struct api {
     LIST_HEAD(, api_request) open;
     struct loop *loop;
     struct httpd *httpd;
-    struct engine *engine; /* borrowed; NULL until attached */
+    struct engine *engine;
     struct replay *replay;
 };
 
@@ -497,23 +497,19 @@ static void on_request(void *arg, struct httpd_request *http)
         reply_no_route(req, allow);
         return;
     }
-    if (!a->engine && !(req->route->flags & API_EARLY)) {
-        httpd_set_header(http, "Retry-After", "1");
-        api_problem(req, 503, "starting", NULL, "the controller is starting");
-        return;
-    }
     if (read_params(req) && read_body(req) && read_reason(req) && check_key(req))
         req->route->handler(req);
 }
 
 /* --- life --- */
 
-struct api *api_new(struct loop *l)
+struct api *api_new(struct loop *l, struct engine *e)
 {
     struct api *a = xcalloc(1, sizeof(*a));
 
     LIST_INIT(&a->open);
     a->loop = l;
+    a->engine = e;
     a->httpd = httpd_new(l, on_request, a);
     a->replay = replay_new();
     return a;
@@ -539,9 +535,4 @@ void api_free(struct api *a)
 int api_listen(struct api *a, int fd, bool telemetry)
 {
     return httpd_listen(a->httpd, fd, telemetry ? TAG_TELEMETRY : TAG_CONTROL);
-}
-
-void api_attach(struct api *a, struct engine *e)
-{
-    a->engine = e;
 }

@@ -30,7 +30,6 @@ enum {
     API_BODY_MAY = 2,  /* takes a JSON object or nothing */
     API_TELEMETRY = 4, /* also on the telemetry address */
     API_MUTATES = 8,   /* changes something: audited, ?dry_run=1, Idempotency-Key */
-    API_EARLY = 16,    /* answers before the engine is there: api_engine() may be NULL */
 };
 
 /*
@@ -43,13 +42,12 @@ struct api_route {
     unsigned flags;
 };
 
-struct api *api_new(struct loop *l);
+/* Both are borrowed. */
+struct api *api_new(struct loop *l, struct engine *e);
 /* Before the engine: open requests are dropped, those with a gone callback are told. */
 void api_free(struct api *a);
 /* Serve on FD (listening, now owned). TELEMETRY: only the routes marked so. 0, or -1: errno. */
 int api_listen(struct api *a, int fd, bool telemetry) MUST_CHECK;
-/* From now on there is something to ask. Until then requests get 503 "starting". */
-void api_attach(struct api *a, struct engine *e);
 
 /* --- what a handler may ask --- */
 struct engine *api_engine(const struct api_request *req);

@@ -127,8 +127,6 @@ static size_t workers_up(const struct engine *e)
 /* Why traffic should not be sent here, or NULL. */
 static const char *not_ready(const struct engine *e)
 {
-    if (!e)
-        return "the controller is starting";
     if (e->draining)
         return "draining";
     if (publish_applied(e->publish) == 0)

@@ -139,6 +139,17 @@ static char *weights_text(const json_t *weights)
     return text;
 }
 
+/* Hundredths as per cent: {"v1":9000} -> {"v1":90}. */
+static json_t *per_cent(const json_t *weights)
+{
+    json_t *out = json_object(), *w;
+    const char *key;
+
+    json_object_foreach((json_t *)weights, key, w)
+        json_object_set_new(out, key, json_real((double)json_integer_value(w) / 100));
+    return out;
+}
+
 static void set_weights(struct api_request *req, const struct conf_service *s, json_t *weights,
                         const char *what)
 {
@@ -146,8 +157,9 @@ static void set_weights(struct api_request *req, const struct conf_service *s, j
     char *shown = weights_text(weights);
     char *message = xasprintf("weights of %s: %s", s->name.p, shown);
     json_t *before = desired_weights(s);
-    json_t *data = json_pack("{s:O,s:O,s:s,s:s}", "before", before, "after", weights, "actor",
-                             api_actor(req), "reason", api_reason(req));
+    json_t *data =
+        json_pack("{s:o,s:o,s:s,s:s}", "before", per_cent(before), "after", per_cent(weights),
+                  "actor", api_actor(req), "reason", api_reason(req));
     struct change c = {.doc = weights_doc(e, s, weights),
                        .what = what,
                        .fact = {"weights.changed", NULL, NULL, message, data}};
@@ -163,15 +175,11 @@ static void reply_preview(struct api_request *req, const struct conf_service *s,
                           const json_t *weights)
 {
     struct engine *e = api_engine(req);
-    json_t *shown = json_object(), *w;
-    const char *key;
 
-    json_object_foreach((json_t *)weights, key, w)
-        json_object_set_new(shown, key, json_real((double)json_integer_value(w) / 100));
     api_reply(req, 200,
-              json_pack("{s:s,s:o,s:s,s:I,s:b}", "service", s->name.p, "weights", shown,
-                        "origin", "api", "generation", (json_int_t)publish_applied(e->publish),
-                        "dry_run", 1));
+              json_pack("{s:s,s:o,s:s,s:I,s:b}", "service", s->name.p, "weights",
+                        per_cent(weights), "origin", "api", "generation",
+                        (json_int_t)publish_applied(e->publish), "dry_run", 1));
 }
 
 void api_weights_put(struct api_request *req)

@@ -10,10 +10,10 @@ enum { CHANGE_MAY = API_MUTATES | API_BODY_MAY };
 #define ROLLOUT  "/v1/rollouts/{rollout}"
 
 const struct api_route api_routes[] = {
-    {"GET", "/healthz", api_healthz, API_TELEMETRY | API_EARLY},
-    {"GET", "/readyz", api_readyz, API_TELEMETRY | API_EARLY},
+    {"GET", "/healthz", api_healthz, API_TELEMETRY},
+    {"GET", "/readyz", api_readyz, API_TELEMETRY},
     {"GET", "/metrics", api_metrics_get, API_TELEMETRY},
-    {"GET", "/v1/version", api_version, API_EARLY},
+    {"GET", "/v1/version", api_version, 0},
     {"GET", "/v1/status", api_status, 0},
     {"POST", "/v1/config:reload", api_config_reload, CHANGE_MAY},
 

@@ -205,6 +205,7 @@ static bool is_urgent(const struct rollout *r, const struct rollout_effects *fx)
 
 struct move { /* one event on its way through an entry */
     struct rollout_event ev;
+    uint64_t at_us; /* monotonic: when it came */
     struct requester who;
     json_t *doc; /* overlay prepared by the caller (start), or NULL; owned */
     publish_cb *cb;
@@ -235,7 +236,7 @@ static int carry_out(struct rollouts *rs, struct rollout_entry *l, const struct 
 
     m->doc = NULL;
     if (c.urgent && !l->verdict_us)
-        l->verdict_us = clock_mono_us();
+        l->verdict_us = m->at_us;
     int rc = change_apply(rs->engine, &c, publishes ? m->cb : NULL, m->arg);
     m->published = publishes && (rc == 0 || c.urgent);
     if (m->fx.set_weight && c.generation)
@@ -263,11 +264,13 @@ static bool is_transition(const struct move *m)
 static int step(struct rollouts *rs, struct rollout_entry *l, struct move *m)
 {
     struct rollout *next = xmalloc(sizeof(*next));
-    uint64_t now_ms = clock_mono_us() / 1000;
+    m->at_us = clock_mono_us();
+    uint64_t now_ms = m->at_us / 1000;
     int rc;
 
     *next = l->r;
-    m->ev.wall_ms = clock_wall_ms();
+    if (m->ev.wall_ms == 0)
+        m->ev.wall_ms = clock_wall_ms();
     m->ev.mono_ms = now_ms;
     m->ev.actor = m->who.actor;
     m->ev.why = m->who.reason;
@@ -408,6 +411,7 @@ static void applied_one(struct rollouts *rs, struct rollout_entry *l,
                         const struct publish_result *p)
 {
     struct rollout_event ev = {.type = p->error ? ROLLOUT_APPLY_FAILED : ROLLOUT_APPLIED,
+                               .wall_ms = p->at_ms,
                                .weight = l->r.weight,
                                .generation = p->generation};
 
