@@ -51,6 +51,13 @@ struct publication { /* lives until the workers have answered; fs NULL: nobody c
     uint64_t sequence;
 };
 
+struct push { /* an override on its way to Redis; owned by the list of flagsync */
+    LIST_ENTRY(push) link;
+    struct flagsync *fs;
+    json_t *value;
+    char key[];
+};
+
 struct flagsync { /* owned by the engine */
     uint32_t magic;
     struct loop *loop;
@@ -75,6 +82,7 @@ struct flagsync { /* owned by the engine */
 
     STAILQ_HEAD(, flag_change) changes;
     LIST_HEAD(, publication) publications;
+    LIST_HEAD(, push) pushes;
     struct post tell;
 };
 
@@ -557,11 +565,12 @@ static void on_snapshot(void *arg, json_t *set)
 static const struct flag_redis_events redis_events = {on_redis_up,  on_redis_down, on_snapshot,
                                                       on_confirmed, on_regressed,  on_empty};
 
-struct push { /* an override on its way to Redis */
-    struct flagsync *fs;
-    json_t *value;
-    char key[];
-};
+static void free_push(struct push *p)
+{
+    LIST_REMOVE(p, link);
+    json_decref(p->value);
+    xfree(p);
+}
 
 static void on_pushed(void *arg, enum flag_redis_outcome o, uint64_t version, const char *why)
 {
@@ -576,8 +585,7 @@ static void on_pushed(void *arg, enum flag_redis_outcome o, uint64_t version, co
     } else {
         json_object_del(f->pushed, p->key);
     }
-    json_decref(p->value);
-    xfree(p);
+    free_push(p);
 }
 
 /* Hand what is local to Redis; what is on its way is marked by a version that never comes. */
@@ -597,6 +605,7 @@ static void push_local(struct flagsync *f)
             continue;
         p = xcalloc(1, sizeof(*p) + strlen(key) + 1);
         p->fs = f;
+        LIST_INSERT_HEAD(&f->pushes, p, link);
         p->value = json_incref(value);
         memcpy(p->key, key, strlen(key));
         c.op = json_is_null(value) ? FLAG_REDIS_UNOVR : FLAG_REDIS_OVR;
@@ -676,13 +685,22 @@ struct flagsync *flagsync_new(const struct flagsync_options *o)
     return f;
 }
 
+/* Before another configuration, or none; the arena is the caller's. */
 static void end(struct flagsync *f)
 {
+    struct flag_change *c;
+    struct push *p;
+
     flag_redis_close(f->redis);
     f->redis = NULL;
+    while ((p = LIST_FIRST(&f->pushes)) != NULL)
+        free_push(p);
+    STAILQ_FOREACH (c, &f->changes, link) {
+        if (c->state == CHANGE_WRITING || c->state == CHANGE_WRITTEN)
+            end_change(c, FLAGSYNC_UNAVAILABLE, "the configuration of the flags changed");
+    }
     json_decref(f->local);
     json_decref(f->pushed);
-    arena_release(&f->arena);
 }
 
 void flagsync_free(struct flagsync *f)
@@ -693,6 +711,7 @@ void flagsync_free(struct flagsync *f)
     if (!f)
         return;
     end(f);
+    arena_release(&f->arena);
     while ((p = LIST_FIRST(&f->publications)) != NULL) {
         LIST_REMOVE(p, link);
         p->fs = NULL;
@@ -723,11 +742,7 @@ void flagsync_configure(struct flagsync *f, const struct conf_flags *conf)
         return;
     dir.n = (size_t)(slash - dir.p);
     old = f->arena; /* DIR lives there */
-    f->arena = (struct arena){0};
-    flag_redis_close(f->redis);
-    f->redis = NULL;
-    json_decref(f->local);
-    json_decref(f->pushed);
+    end(f);
     copy_conf(f, conf, dir);
     arena_release(&old);
     begin(f);
