@@ -183,7 +183,7 @@ static const struct field flags_fields[] = {
      .doc = "Where flags live: redis://[user:password@]host[:port][/db]"},
     {"env", FIELD_TEXT, FORM_NAME, AT(conf_flags, env), .fallback = "default",
      .doc = "Name of the environment; its flags are apart from those of others"},
-    {"bootstrap", FIELD_TEXT, FORM_FOLDER, AT(conf_flags, bootstrap),
+    {"bootstrap", FIELD_TEXT, FORM_FILE, AT(conf_flags, bootstrap),
      .doc = "File of flagd definitions used until Redis has answered, or without it"},
     {"targeting_key", FIELD_KEYS, MANY(conf_flags, keys), .fallback = "client_ip",
      .doc = "Who a flag is evaluated for: the first of these that a request has; "
@@ -205,7 +205,7 @@ static const struct field root_fields[] = {
      .computed = "number of online cores", .doc = "Worker processes"},
     {"user", FIELD_TEXT, FORM_USER, AT(conf, user), .computed = "stay",
      .doc = "User that workers and controller become when started as root"},
-    {"state_dir", FIELD_TEXT, FORM_FOLDER, AT(conf, state_dir), .fallback = "/var/lib/sluice",
+    {"state_dir", FIELD_TEXT, FORM_FILE, AT(conf, state_dir), .fallback = "/var/lib/sluice",
      .doc = "Folder of everything that must survive a restart"},
     {"control", FIELD_GROUP, AT(conf, control), .of = &control_table,
      .doc = "Where the control API is served"},

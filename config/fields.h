@@ -30,21 +30,22 @@ enum field_kind {
     FIELD_VERSION    /* name of a version of the service around it: size_t index */
 };
 
-enum text_form { /* what a FIELD_TEXT must look like */
-                 FORM_ANY,
-                 FORM_USER,
-                 FORM_FOLDER,   /* file path, made absolute */
-                 FORM_SOCKET,   /* file path, made absolute, fits into sun_path */
-                 FORM_LOG,      /* "-" or file path, made absolute */
-                 FORM_LISTEN,   /* address to bind, port 0 allowed; fills the listener */
-                 FORM_LOOPBACK, /* address to bind on this machine only */
-                 FORM_TOKEN,    /* RFC 9110 token */
-                 FORM_HOST,     /* host of a request, made lower case */
-                 FORM_PREFIX,   /* path of a request */
-                 FORM_TARGET,   /* path of a request, with a query */
-                 FORM_NAME,     /* conf_name_ok */
-                 FORM_FLAG_KEY,
-                 FORM_REDIS
+/* What a FIELD_TEXT must look like. */
+enum text_form {
+    FORM_ANY,
+    FORM_USER,
+    FORM_FILE,     /* file path, made absolute */
+    FORM_SOCKET,   /* file path, made absolute, fits into sun_path */
+    FORM_LOG,      /* "-" or file path, made absolute */
+    FORM_LISTEN,   /* address to bind, port 0 allowed; fills the listener */
+    FORM_LOOPBACK, /* address to bind on this machine only */
+    FORM_TOKEN,    /* RFC 9110 token */
+    FORM_HOST,     /* host of a request, made lower case */
+    FORM_PREFIX,   /* path of a request */
+    FORM_TARGET,   /* path of a request, with a query */
+    FORM_NAME,     /* conf_name_ok */
+    FORM_FLAG_KEY,
+    FORM_REDIS
 };
 
 struct word {

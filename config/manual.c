@@ -31,7 +31,7 @@ static const char *kind_text(const struct field *f)
         [FIELD_VERSION] = "name of a version",
     };
     static const char *const forms[] = {
-        [FORM_ANY] = "text",         [FORM_USER] = "user",     [FORM_FOLDER] = "file path",
+        [FORM_ANY] = "text",         [FORM_USER] = "user",     [FORM_FILE] = "file path",
         [FORM_SOCKET] = "file path", [FORM_LOG] = "file path", [FORM_LISTEN] = "address",
         [FORM_LOOPBACK] = "address", [FORM_TOKEN] = "text",    [FORM_HOST] = "host",
         [FORM_PREFIX] = "path",      [FORM_TARGET] = "path",   [FORM_NAME] = "name",

@@ -118,7 +118,7 @@ static const char *form_error(struct loader *l, enum text_form form, struct str 
         return NULL;
     case FORM_USER:
         return is_user(s) ? NULL : "not the name of a user";
-    case FORM_FOLDER:
+    case FORM_FILE:
     case FORM_LOG:
         return s.n > 0 ? NULL : "must not be empty";
     case FORM_SOCKET:
@@ -194,7 +194,7 @@ static struct str shape(struct loader *l, const struct field *f, const struct no
 {
     char *p = (char *)(uintptr_t)s.p; /* our own copy */
 
-    if (f->form == FORM_FOLDER || f->form == FORM_SOCKET ||
+    if (f->form == FORM_FILE || f->form == FORM_SOCKET ||
         (f->form == FORM_LOG && !str_eq(s, STR("-"))))
         return absolute(l, n, s);
     for (size_t i = 0; f->form == FORM_HOST && i < s.n; i++)
