@@ -35,8 +35,8 @@ struct conf *conf_load(const char *path, struct conf_diags *d) MUST_CHECK;
 struct conf *conf_parse(struct str doc, const char *file, struct conf_diags *d) MUST_CHECK;
 void conf_free(struct conf *c);
 
-/* The effective config as JSON, every default written out; FILE and CRED values and passwords in
- * URLs as "***" only when REDACT. Without REDACT conf_parse of it gives C again. Malloc'd
+/* The effective config as JSON, every default written out; FILE and CRED values and passwords
+ * in URLs as "***" only when REDACT. Without REDACT conf_parse of it gives C again. Malloc'd
  * (xfree), indented by 2, no newline at the end. */
 char *conf_dump(const struct conf *c, bool redact);
 /* JSON Schema (2020-12) of the config file, from the same tables. Malloc'd. */
