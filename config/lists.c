@@ -40,7 +40,8 @@ static bool load_endpoint(struct loader *l, struct node *n, struct conf_endpoint
 
     if (load_resolve(l, name, &ep->host, &why))
         return true;
-    (void)diag_at(l->d, n, AT_VALUE, "cannot find the host %.*s: %s", STR_ARG(name), why);
+    (void)diag_at(l->d, n, AT_VALUE, "cannot find the host %.*s: %s",
+                  STR_ARG(n->shown.p ? n->shown : name), why);
     return false;
 }
 
@@ -99,8 +100,8 @@ static void report_no_version(struct loader *l, const struct node *n, enum diag_
 {
     const struct conf_service *s = l->service;
     struct str *names = arena_alloc(&l->tmp, s->nversions * sizeof(*names) + 1);
-    struct conf_diag *g =
-        diag_at(l->d, n, where, "there is no version \"%.*s\"", STR_ARG(name));
+    struct conf_diag *g = diag_at(l->d, n, where, "there is no version \"%.*s\"",
+                                  STR_ARG(n->shown.p ? n->shown : name));
 
     for (size_t i = 0; i < s->nversions; i++)
         names[i] = s->versions[i].name;
