@@ -295,7 +295,7 @@ static void set_drain(struct api_request *req, bool drain)
     if (!v || !api_fields(req, api_body(req), "", fields))
         return;
     json_t *doc = desired_edit(api_engine(req)->desired, s->name.p);
-    overlay_set_drain(doc, v->name.p, address, drain);
+    overlay_set_drain(doc, v->name.p, address, drain ? "operator" : NULL);
     struct edit edit = {s,
                         doc,
                         api_param(req, "version"),

@@ -27,11 +27,14 @@ void api_weights_get(struct api_request *req)
         api_reply(req, 200, view_weights_answer(e, s->name.p, publish_applied(e->publish)));
 }
 
-static bool can_take_weight(const struct conf_version *v)
+/* A drain that a rollout left behind is lifted with the weight; an operator's is not. */
+static bool can_take_weight(const json_t *doc, const struct conf_version *v)
 {
-    for (size_t i = 0; i < v->nendpoints; i++)
-        if (!v->endpoints[i].drain)
+    for (size_t i = 0; i < v->nendpoints; i++) {
+        const char *by = overlay_drained_by(doc, v->name.p, v->endpoints[i].name.p);
+        if (!by || strcmp(by, "rollout") == 0)
             return true;
+    }
     return false;
 }
 
@@ -41,6 +44,7 @@ static long read_weight(struct api_request *req, const struct conf_service *s, c
 {
     long at = conf_version_find(s, str_of(key));
     double per_cent = json_number_value(value), hundredths = per_cent * 100;
+    const json_t *doc = desired_overlay(api_engine(req)->desired, s->name.p);
     char *pointer = xasprintf("/%s", key);
     long out = -1;
 
@@ -51,7 +55,7 @@ static long read_weight(struct api_request *req, const struct conf_service *s, c
         api_problem(req, 400, "bad_weight", pointer, "must be a number from 0 to 100");
     else if (fabs(hundredths - round(hundredths)) > 1e-6)
         api_problem(req, 400, "bad_weight", pointer, "weights have steps of 0.01");
-    else if (per_cent > 0 && !can_take_weight(&s->versions[at]))
+    else if (per_cent > 0 && !can_take_weight(doc, &s->versions[at]))
         api_problem(req, 409, "version_drained", pointer,
                     "every endpoint of %s is drained; make one :ready first", key);
     else
@@ -114,11 +118,14 @@ static bool take_from_rollout(struct api_request *req, const char *service)
 static json_t *weights_doc(const struct engine *e, const struct conf_service *s,
                            const json_t *weights)
 {
-    json_t *doc = desired_edit(e->desired, s->name.p), *before = desired_weights(s);
+    json_t *doc = desired_edit(e->desired, s->name.p), *before = desired_weights(s), *w;
+    const char *version;
 
     if (!json_equal(before, (json_t *)weights))
         overlay_set_undo(doc, before);
     overlay_set_weights(doc, weights, "api");
+    json_object_foreach((json_t *)weights, version, w) if (json_integer_value(w) > 0)
+        overlay_lift_drain(doc, version);
     json_decref(before);
     return doc;
 }

@@ -58,13 +58,11 @@ static void add_endpoint(struct merge *m, struct conf_version *v, const char *ad
 
 static void mark_endpoints(struct merge *m, struct conf_version *v)
 {
-    const json_t *drain = dig(m->doc, "drain", v->name.p);
-
     for (size_t i = 0; i < v->nendpoints; i++) {
         struct conf_endpoint *ep = &v->endpoints[i];
         struct str key = arena_printf(m->a, "%s/%s/%s", m->file->name.p, v->name.p, ep->name.p);
         ep->up = !m->file->health.enabled || !json_object_get(m->down, key.p);
-        ep->drain = json_is_true(json_object_get(drain, ep->name.p));
+        ep->drain = overlay_drained_by(m->doc, v->name.p, ep->name.p) != NULL;
     }
 }
 
@@ -90,7 +88,8 @@ static void merge_file_version(struct merge *m, const struct conf_version *from)
         bool known = false;
         for (size_t i = 0; i < v->nendpoints; i++)
             known |= strcmp(v->endpoints[i].name.p, address) == 0;
-        if (!known && strcmp(json_string_value(what), "added") == 0)
+        const char *word = json_string_value(what);
+        if (!known && word && strcmp(word, "added") == 0)
             add_endpoint(m, v, address);
     }
     mark_endpoints(m, v);
@@ -104,8 +103,11 @@ static void merge_own_version(struct merge *m, const char *name, const json_t *d
 
     *v = (struct conf_version){.name = arena_str(m->a, str_of(name))};
     v->endpoints = arena_zalloc(m->a, (n + 1) * sizeof(*v->endpoints));
-    for (size_t i = 0; i < n; i++)
-        add_endpoint(m, v, json_string_value(json_array_get(endpoints, i)));
+    for (size_t i = 0; i < n; i++) {
+        const char *address = json_string_value(json_array_get(endpoints, i));
+        if (address)
+            add_endpoint(m, v, address);
+    }
     mark_endpoints(m, v);
 }
 

@@ -113,7 +113,7 @@ void overlay_remove_endpoint(json_t *doc, const char *version, const char *addre
 {
     json_t *own = own_endpoints(doc, version);
 
-    overlay_set_drain(doc, version, address, false);
+    overlay_set_drain(doc, version, address, NULL);
     if (!own) {
         json_object_set_new(child(child(doc, "endpoints"), version), address,
                             json_string("removed"));
@@ -124,11 +124,31 @@ void overlay_remove_endpoint(json_t *doc, const char *version, const char *addre
         json_array_remove(own, (size_t)at);
 }
 
-void overlay_set_drain(json_t *doc, const char *version, const char *address, bool drain)
+void overlay_set_drain(json_t *doc, const char *version, const char *address, const char *by)
 {
-    if (drain) {
-        json_object_set_new(child(child(doc, "drain"), version), address, json_true());
-        return;
+    if (by)
+        json_object_set_new(child(child(doc, "drain"), version), address, json_string(by));
+    else
+        json_object_del(json_object_get(json_object_get(doc, "drain"), version), address);
+}
+
+const char *overlay_drained_by(const json_t *doc, const char *version, const char *address)
+{
+    const json_t *drain = json_object_get(json_object_get(doc, "drain"), version);
+
+    return json_string_value(json_object_get(drain, address));
+}
+
+void overlay_lift_drain(json_t *doc, const char *version)
+{
+    json_t *drain = json_object_get(json_object_get(doc, "drain"), version), *by;
+    const char *address;
+    void *next;
+
+    json_object_foreach_safe(drain, next, address, by)
+    {
+        const char *who = json_string_value(by);
+        if (who && strcmp(who, "rollout") == 0)
+            json_object_del(drain, address);
     }
-    json_object_del(json_object_get(json_object_get(doc, "drain"), version), address);
 }

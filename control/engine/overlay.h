@@ -5,7 +5,7 @@
  *    "versions":{"v2":{"endpoints":["127.0.0.1:9003"],"labels":{}}},   registered here
  *    "removed":{"v0":true},                                            versions of the file
  *    "endpoints":{"v1":{"127.0.0.1:9005":"added","127.0.0.1:9001":"removed"}},
- *    "drain":{"v1":{"127.0.0.1:9002":true}},
+ *    "drain":{"v1":{"127.0.0.1:9002":"operator"}},                     or "rollout"
  *    "ages":{"v1":0,"v2":1},
  *    "weights":{"v1":9000,"v2":1000},"origin":"api","rollout":null,
  *    "undo":{"v1":10000}}
@@ -17,7 +17,6 @@
 #include "proxy/base/check.h"
 
 #include <jansson.h>
-#include <stdbool.h>
 
 json_t *overlay_new(void);
 
@@ -35,4 +34,10 @@ void overlay_put_version(json_t *doc, const char *version, const json_t *endpoin
 void overlay_remove_version(json_t *doc, const char *version);
 void overlay_put_endpoint(json_t *doc, const char *version, const char *address);
 void overlay_remove_endpoint(json_t *doc, const char *version, const char *address);
-void overlay_set_drain(json_t *doc, const char *version, const char *address, bool drain);
+
+/* BY: "operator", or "rollout" for the end of one that was taken back; NULL: no drain. */
+void overlay_set_drain(json_t *doc, const char *version, const char *address, const char *by);
+/* Who drained it, or NULL. DOC may be NULL. */
+const char *overlay_drained_by(const json_t *doc, const char *version, const char *address);
+/* VERSION is wanted again: undo what a rollout drained, leave the operator's alone. */
+void overlay_lift_drain(json_t *doc, const char *version);

@@ -119,10 +119,11 @@ static bool is_ready(const struct conf_version *v)
     return false;
 }
 
-static void set_drain(json_t *doc, const struct conf_version *v, bool drain)
+static void drain_version(json_t *doc, const struct conf_version *v)
 {
     for (size_t i = 0; v && i < v->nendpoints; i++)
-        overlay_set_drain(doc, v->name.p, v->endpoints[i].name.p, drain);
+        if (!v->endpoints[i].drain)
+            overlay_set_drain(doc, v->name.p, v->endpoints[i].name.p, "rollout");
 }
 
 /* --- effects --- */
@@ -145,11 +146,12 @@ static json_t *overlay_for(const struct rollouts *rs, const struct rollout *r,
         json_t *weights = split_weights(r);
         overlay_set_weights(doc, weights, origin);
         overlay_set_rollout(doc, r->id);
+        overlay_lift_drain(doc, r->stable);
         json_decref(weights);
         xfree(origin);
     }
     if (fx->drain)
-        set_drain(doc, version_of(rs, r->service, r->spec.version), true);
+        drain_version(doc, version_of(rs, r->service, r->spec.version));
     if (fx->settle || fx->finish)
         overlay_set_rollout(doc, NULL);
     return doc;
@@ -511,7 +513,7 @@ static json_t *overlay_at_start(struct rollouts *rs, const struct rollout *r)
                             desired_labels(rs->engine->desired, r->service, r->spec.version));
         json_decref(endpoints);
     } else {
-        set_drain(doc, version_of(rs, r->service, r->spec.version), false);
+        overlay_lift_drain(doc, r->spec.version);
     }
     overlay_set_undo(doc, weights);
     overlay_set_rollout(doc, r->id);
@@ -623,7 +625,7 @@ int rollouts_command(struct rollouts *rs, const char *id, enum rollout_event_typ
     if (!l)
         return refuse(why, 404, "not_found", "no rollout \"%s\"", id);
     if (!rollout_accepts(&l->r, command, clock_wall_ms()))
-        return refuse(why, 409, "state", "%s is %s: it cannot be %s", id,
+        return refuse(why, 409, "state", "%s is %s: %s is not possible now", id,
                       rollout_state_name(l->r.state), rollout_event_name(command));
     if (command == ROLLOUT_RESUME)
         m.doc = overlay_at_resume(rs, l);
