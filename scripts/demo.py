@@ -217,8 +217,11 @@ class Demo:
         return p.returncode
 
     def ctl(self, *args):
-        self.say("$ sluicectl " + " ".join(a for a in args if a != self.rollout_file))
+        self.show_command(args)
         return self.ctl_end(self.ctl_start(*args))
+
+    def show_command(self, args):
+        self.say("$ sluicectl " + " ".join(args).replace(self.rollout_file, "rollout.jsonc"))
 
     @property
     def rollout_file(self):
@@ -377,7 +380,7 @@ class Demo:
         self.title("4  kill -9 of the controller in the middle of a canary: v4")
         v4, since = self.shop("v4"), time.time()
         args = self.deploy_args("v4", v4)
-        self.say("$ sluicectl " + " ".join(a for a in args if a != self.rollout_file))
+        self.show_command(args)
         deploy = self.ctl_start(*args)
         before = until("v4 is at 25 %", lambda: (r := self.rollout("v4"))
                        and r["weight"]["set"] >= 25 and r["state"] == "stepping" and r, 30)
@@ -485,6 +488,8 @@ def main():
         demo.expect(False, f"the demo ran to its end: {type(e).__name__}: {e}")
     finally:
         signal.alarm(0)
+        for signo in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(signo, signal.SIG_IGN)  # it is ending already
         try:
             left = demo.end()
             demo.expect(not left, "no process is left" + (f": {left}" if left else ""))

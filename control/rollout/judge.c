@@ -336,6 +336,15 @@ static void write_reason(const struct judge *j, struct judge_report *r)
                  (unsigned long long)r->step_n, classes[r->class].name, f->evalue, f->limit);
 }
 
+/* A sign against the canary as strong as the certificate for it: more traffic must wait. */
+static bool doubted(const struct judge *j, const struct judge_report *r)
+{
+    for (enum judge_class c = 0; c < JUDGE_NCLASSES; c++)
+        if (r->classes[c].active && r->classes[c].evalue >= 1 / j->conf.certify)
+            return true;
+    return false;
+}
+
 void judge_explain(const struct judge *j, struct judge_report *out)
 {
     double worst = -1;
@@ -356,7 +365,7 @@ void judge_explain(const struct judge *j, struct judge_report *out)
             out->class = c;
         }
     }
-    if (out->certificate >= out->certificate_limit && out->step_n > 0) {
+    if (out->certificate >= out->certificate_limit && out->step_n > 0 && !doubted(j, out)) {
         if (out->classes[JUDGE_ERROR].verdict == JUDGE_UNDECIDED)
             out->classes[JUDGE_ERROR].verdict = JUDGE_CERTIFIED;
         if (out->verdict == JUDGE_UNDECIDED)

@@ -9,7 +9,8 @@
  * that both versions share says nothing.
  *
  * The second process certifies: it tests "the canary's error rate is at least max_error_rate",
- * and rejecting that is the licence to go on. No data moves neither.
+ * and rejecting that is the licence to go on. While any class has evidence against the canary
+ * that is as strong, the licence is withheld. No data moves neither.
  *
  * Pure: no clock, no I/O, no allocation. struct judge is a plain value without pointers; a
  * saved and loaded one continues exactly as the original would have.

@@ -358,6 +358,21 @@ START_TEST(certificate_needs_its_requests)
 }
 END_TEST
 
+START_TEST(certificate_is_withheld_on_suspicion)
+{
+    struct judge j = judge_fresh(1);
+    struct judge_window w = {.stable = {.n = 100000, .errors = 10},
+                             .canary = {.n = 1500, .errors = 4}};
+    struct judge_report r;
+
+    judge_begin(&j);
+    ck_assert_int_eq(judge_step(&j, &w), JUDGE_UNDECIDED);
+    judge_explain(&j, &r);
+    ck_assert_double_ge(r.certificate, r.certificate_limit);
+    ck_assert_double_ge(r.classes[JUDGE_ERROR].evalue, 20);
+}
+END_TEST
+
 START_TEST(certificate_is_rarely_false)
 {
     int certified = 0;
@@ -520,6 +535,7 @@ int main(void)
     tcase_add_test(t, tiny_excess_never_convicts);
     tcase_add_test(t, evidence_is_monotone);
     tcase_add_test(t, certificate_needs_its_requests);
+    tcase_add_test(t, certificate_is_withheld_on_suspicion);
     tcase_add_test(t, certificate_is_rarely_false);
     tcase_add_test(t, ceiling_works_without_control);
     tcase_add_test(t, tolerance_allows_that_much);
