@@ -108,11 +108,16 @@ enum field_id field_twin(struct str name)
         FIELD_LIST(X, )
 #undef X
     };
+#define X(A, id, name, traits) | ((traits)&FIELD_TWIN ? 1u << (name[0] - 'a') : 0)
+    const uint32_t initials = 0 FIELD_LIST(X, );
+#undef X
     char text[LONGEST];
     bool digits;
     size_t n = letters(name, text, &digits);
 
-    for (size_t i = 0; n <= LONGEST && i < ARRAY_LEN(twins); i++)
+    if (n == 0 || n > LONGEST || !(initials >> (text[0] - 'a') & 1))
+        return FIELD_OTHER;
+    for (size_t i = 0; i < ARRAY_LEN(twins); i++)
         if (twins[i] != FIELD_OTHER && same_letters(known[twins[i]].name, text, n) &&
             (!digits || (known[twins[i]].traits & FIELD_FRAMING)))
             return twins[i];

@@ -1,0 +1,19 @@
+#!/bin/sh
+# run.sh [BUILD] - CPU per request of Sluice beside HAProxy, nginx and a raw relay.
+# BENCH_ROUNDS (5) rounds of BENCH_SECONDS (5) a program and case, interleaved; BENCH_CASES picks
+# cases by name. The table goes to stdout and into bench/results/.
+set -eu
+cd "$(dirname "$0")/.."
+build=${1:-build/release}
+missing=
+for program in wrk haproxy nginx taskset strace; do
+    PATH=$PATH:/usr/sbin command -v $program >/dev/null || missing="$missing $program"
+done
+[ -z "$missing" ] || scripts/deps.sh --install --all
+mkdir -p "$build/bench" bench/results
+for tool in relay origin; do
+    ${CC:-cc} -O2 -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -o "$build/bench/$tool" "bench/$tool.c"
+done
+${CC:-cc} -O2 -std=gnu11 -D_GNU_SOURCE -I. -o "$build/bench/parser" bench/parser.c \
+    "$build/libsluice.a" -lm
+exec python3 bench/compare.py --build "$build"
