@@ -13,6 +13,7 @@
 #include "proxy/base/sys.h"
 #include "proxy/proc/apisock.h"
 #include "proxy/proc/children.h"
+#include "proxy/proc/foster.h"
 #include "proxy/proc/handout.h"
 #include "proxy/proc/listeners.h"
 #include "proxy/proc/notify.h"
@@ -233,7 +234,11 @@ static void worker_changed(struct supervisor *s, struct child *c)
     if (c->state == IPC_WORKER_UP) {
         stat_add(&s->stats->worker_restarts, c->restarts > 0);
         greet_worker(s, c);
+        if (c->restarts)
+            foster_end(s->children, s->listeners, c->slot);
     }
+    if (c->state == IPC_WORKER_BACKOFF)
+        foster_begin(s->children, s->listeners, c->slot);
     send_worker(s, c);
     if (s->phase == DRAINING && children_workers_gone(s->children))
         stop_controller(s);

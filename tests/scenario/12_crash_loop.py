@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """A worker that dies as soon as it is up is started again with growing pauses, status says so,
-and the other worker goes on."""
+and the other worker goes on and serves those who wait at the dead one's socket."""
 import os
 import signal
 import time
@@ -19,8 +19,10 @@ def tell(t):
             os.kill(pid, signal.SIGKILL)
             killed.add(pid)
         row = s.status()["workers"][0]
-        if row["state"] == "backoff" and row["backoff_ms"] >= 400:
+        if row["state"] == "backoff" and row["backoff_ms"] >= 1600:
             break
+    answers = [s.get("/", timeout=1.2).status for _ in range(20)]  # half of them for slot 0
+    t.equal(answers, [200] * 20, "answers while one worker waits")
     t.check(row["state"] == "backoff", f"no backoff after {len(killed)} deaths: {row}")
     t.say(f"after {len(killed)} deaths: {row}")
     t.check("signal 9" in row["reason"], f"reason: {row['reason']}")

@@ -269,7 +269,7 @@ class Process:
 
 
 class Sluice(Process):
-    """sluice with its config, its control socket and its children."""
+    """sluice with its config, its control socket and its children. It must end with 0."""
 
     def __init__(self, build, directory, config, env=None):
         self.build, self.directory = build, directory
@@ -286,6 +286,11 @@ class Sluice(Process):
         self.write_config()
         super().__init__("sluice", [build / "sluice", "-c", self.config_path], directory,
                          {**os.environ, **(env or {})})
+
+    def stop(self):
+        running = self.process.poll() is None
+        if super().stop() != 0 and running:
+            raise Failed(f"sluice ended with {self.process.returncode}")
 
     def write_config(self, config=None):
         """Write CONFIG (default: the present one, changed or not) as the config file."""
