@@ -67,10 +67,8 @@ const char *spec_duration_text(char buf[SPEC_DURATION_TEXT], uint64_t ms)
 {
     size_t i = 0;
 
-    if (ms == 0)
-        return strcpy(buf, "0s");
-    while (ms % units[i].ms != 0)
-        i++;
+    while (ms % units[i].ms != 0 || (ms == 0 && units[i].ms > 1000))
+        i++; /* zero is "0s" */
     snprintf(buf, SPEC_DURATION_TEXT, "%" PRIu64 "%s", ms / units[i].ms, units[i].name);
     return buf;
 }
@@ -415,7 +413,7 @@ static int read_endpoints(struct reader *rd, const char *pointer, const json_t *
         for (uint32_t k = 0; k < s->nendpoints; k++)
             if (strcmp(s->endpoints[k], text) == 0)
                 return fail(rd, where, "is there twice");
-        strcpy(s->endpoints[s->nendpoints++], text);
+        str_copy(s->endpoints[s->nendpoints++], SPEC_ENDPOINT_MAX, str_of(text));
     }
     return 0;
 }
