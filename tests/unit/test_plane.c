@@ -1,0 +1,592 @@
+/*
+ * test_plane.c - the data plane against scripted peers.
+ *
+ * The plane runs in the test process; a forked child plays the client and the origin with
+ * blocking sockets and reports by its exit code. So the plane's memory can be looked at, and
+ * every byte of both peers is in the script.
+ */
+#include "config/snapshot.h"
+#include "proxy/base/mem.h"
+#include "proxy/base/sys.h"
+#include "proxy/stream/plane.h"
+
+#include <arpa/inet.h>
+#include <check.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+struct peers {       /* what a script has */
+    int origin;      /* listening */
+    uint16_t port;   /* of the plane */
+    int client, up;  /* connections, -1 when closed */
+    int mark[2];     /* a byte written to [1] takes a note of the allocations */
+    char buf[65536]; /* the last message */
+};
+typedef void script(struct peers *p);
+
+#define EXPECT(x)                                                                              \
+    do {                                                                                       \
+        if (!(x)) {                                                                            \
+            fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #x);                            \
+            _exit(1);                                                                          \
+        }                                                                                      \
+    } while (0)
+
+static int listen_any(uint16_t *port, int flags)
+{
+    struct sockaddr_in sa = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof(sa);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | flags, 0);
+
+    ck_assert_int_eq(bind(fd, (struct sockaddr *)&sa, len), 0);
+    ck_assert_int_eq(listen(fd, 128), 0);
+    ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&sa, &len), 0);
+    *port = ntohs(sa.sin_port);
+    return fd;
+}
+
+/* ---- what scripts are made of ---- */
+
+static void dial(struct peers *p)
+{
+    struct sockaddr_in sa = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+
+    sa.sin_port = htons(p->port);
+    p->client = socket(AF_INET, SOCK_STREAM, 0);
+    EXPECT(connect(p->client, (struct sockaddr *)&sa, sizeof(sa)) == 0);
+}
+
+static void take(struct peers *p)
+{
+    struct pollfd pf = {.fd = p->origin, .events = POLLIN};
+
+    EXPECT(poll(&pf, 1, 5000) == 1);
+    p->up = accept(p->origin, NULL, NULL);
+    EXPECT(p->up >= 0);
+}
+
+static void put(int fd, const char *text)
+{
+    EXPECT(send(fd, text, strlen(text), MSG_NOSIGNAL) == (ssize_t)strlen(text));
+}
+
+/* Byte by byte, each in a packet of its own, more or less. */
+static void dribble(int fd, const char *text)
+{
+    for (; *text; text++) {
+        EXPECT(send(fd, text, 1, MSG_NOSIGNAL) == 1);
+        usleep(200);
+    }
+}
+
+/* Read until END is what came last; "" reads to the end of the connection. */
+static char *get(struct peers *p, int fd, const char *end)
+{
+    size_t n = 0;
+
+    p->buf[0] = '\0';
+    while (!*end || n < strlen(end) || strcmp(p->buf + n - strlen(end), end) != 0) {
+        struct pollfd pf = {.fd = fd, .events = POLLIN};
+        ssize_t r;
+
+        EXPECT(n < sizeof(p->buf) - 1);
+        EXPECT(poll(&pf, 1, 5000) == 1);
+        r = recv(fd, p->buf + n, *end ? 1 : sizeof(p->buf) - 1 - n, 0);
+        if (r <= 0 && !*end)
+            break;
+        EXPECT(r > 0);
+        n += (size_t)r;
+        p->buf[n] = '\0';
+    }
+    return p->buf;
+}
+
+static void hang_up(int *fd)
+{
+    close(*fd);
+    *fd = -1;
+}
+
+static bool quiet(int fd)
+{
+    struct pollfd pf = {.fd = fd, .events = POLLIN};
+
+    return poll(&pf, 1, 100) == 0;
+}
+
+#define HAS(text, part)  EXPECT(strstr(text, part) != NULL)
+#define LACK(text, part) EXPECT(strstr(text, part) == NULL)
+
+/* ---- the plane's side ---- */
+
+struct result {
+    struct stats *stats;
+    uint64_t marks[8];
+    int nmarks;
+    char log[65536];
+};
+
+struct bed {
+    struct loop *loop;
+    struct result *r;
+    int mark;
+    struct watch watch;
+};
+
+static void on_mark(void *arg, unsigned what)
+{
+    struct bed *b = arg;
+    char c;
+
+    (void)what;
+    if (read(b->mark, &c, 1) == 1 && b->r->nmarks < 8)
+        b->r->marks[b->r->nmarks++] = mem_allocations();
+    else
+        watch_stop(&b->watch);
+}
+
+static void on_child(void *arg)
+{
+    loop_stop(arg);
+}
+
+/* MORE: members of the service "s"; UP: is its endpoint healthy. */
+static char *snapshot(uint16_t origin, const char *more, bool up)
+{
+    char *text =
+        xasprintf("{\"version\":1,\"workers\":1,\"state_dir\":\"/tmp\","
+                  "\"listeners\":{\"w\":{\"address\":\"127.0.0.1:1\"}},\"services\":"
+                  "{\"s\":{\"versions\":{\"v1\":{\"endpoints\":[\"127.0.0.1:%u\"]}}%s}},"
+                  "\"routes\":[{\"host\":\"a.test\",\"path\":\"/\",\"service\":\"s\"}]}",
+                  origin, more);
+    struct conf_diags d;
+    struct conf *c;
+    char *doc;
+
+    conf_diags_init(&d);
+    c = conf_parse(str_of(text), "test", &d);
+    ck_assert_msg(c != NULL, "%s", d.list.n ? d.list.v[0].message.p : "?");
+    snapshot_number(c);
+    c->services[0].versions[0].endpoints[0].up = up;
+    doc = snapshot_write(c, 7);
+    conf_free(c);
+    conf_diags_release(&d);
+    xfree(text);
+    return doc;
+}
+
+static void run(script *play, const char *more, bool up, struct result *r)
+{
+    struct peers p = {.client = -1, .up = -1};
+    struct plane_options o = {.workers = 1, .seed = 1};
+    struct bed b = {.r = r};
+    struct sig child;
+    uint16_t origin_port;
+    int listener, status, log[2], stats_fd = stats_create(1);
+    uint64_t generation;
+    struct plane *plane;
+    char *doc, *why;
+    ssize_t n;
+    pid_t pid;
+
+    signal(SIGPIPE, SIG_IGN);
+    *r = (struct result){.stats = stats_map(stats_fd, 1)};
+    p.origin = listen_any(&origin_port, 0);
+    listener = listen_any(&p.port, SOCK_NONBLOCK);
+    ck_assert_int_eq(pipe(p.mark), 0);
+    ck_assert_int_eq(pipe(log), 0);
+    b.loop = loop_new();
+    sig_start(&child, b.loop, SIGCHLD, on_child, b.loop);
+    pid = fork();
+    if (pid == 0) {
+        close(listener);
+        alarm(20);
+        play(&p);
+        _exit(0);
+    }
+    close(p.origin);
+    close(p.mark[1]);
+    b.mark = p.mark[0];
+    watch_start(&b.watch, b.loop, b.mark, WATCH_READ, on_mark, &b);
+    o.stats = r->stats;
+    plane = plane_new(b.loop, &o);
+    doc = snapshot(origin_port, more, up);
+    ck_assert_int_eq(plane_apply_snapshot(plane, str_of(doc), &generation, &why), 0);
+    ck_assert_uint_eq(generation, 7);
+    xfree(doc);
+    plane_set_log(plane, log[1]);
+    plane_listen(plane, "w", listener);
+    loop_run(b.loop);
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "the script failed");
+    watch_stop(&b.watch);
+    sig_stop(&child);
+    plane_free(plane);
+    loop_free(b.loop);
+    n = read(log[0], r->log, sizeof(r->log) - 1);
+    r->log[n > 0 ? n : 0] = '\0';
+    close(log[0]);
+    close(p.mark[0]);
+    sys_close(stats_fd);
+    ck_assert_uint_eq(stat_get(&r->stats->slabs[0].connections), 0);
+    ck_assert_uint_eq(stat_get(&r->stats->slabs[0].requests_in_flight), 0);
+    ck_assert_uint_eq(stat_get(&r->stats->slabs[0].versions[1].in_flight), 0);
+}
+
+#define GET    "GET /p HTTP/1.1\r\nHost: a.test\r\n\r\n"
+#define OK_TWO "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
+
+/* ---- tests ---- */
+
+static void play_pipeline(struct peers *p)
+{
+    char *m;
+
+    dial(p);
+    put(p->client, "GET /1 HTTP/1.1\r\nHost: a.test\r\nX-Flag-a: x\r\nConnection: x-user\r\n"
+                   "X-User: u\r\nX-Forwarded-For: 9.9.9.9\r\n\r\nGET /2 HTTP/1.1\r\n"
+                   "Host: a.test\r\n\r\n");
+    take(p);
+    m = get(p, p->up, "\r\n\r\n");
+    HAS(m, "GET /1 HTTP/1.1\r\n");
+    HAS(m, "Host: a.test\r\n");
+    HAS(m, "X-Forwarded-For: 127.0.0.1\r\n");
+    HAS(m, "Via: 1.1 sluice\r\n");
+    HAS(m, "traceparent: 00-");
+    LACK(m, "Flag");
+    LACK(m, "X-User");
+    LACK(m, "9.9.9.9");
+    EXPECT(quiet(p->up)); /* the second waits for the first answer */
+    put(p->up, OK_TWO);
+    m = get(p, p->client, "hi");
+    HAS(m, "HTTP/1.1 200 OK\r\n");
+    HAS(m, "X-Request-Id: ");
+    m = get(p, p->up, "\r\n\r\n"); /* on the same upstream connection */
+    HAS(m, "GET /2 HTTP/1.1\r\n");
+    put(p->up, OK_TWO);
+    get(p, p->client, "hi");
+}
+
+START_TEST(pipelined_requests_share_an_upstream_connection)
+{
+    static struct result r;
+
+    run(play_pipeline, "", true, &r);
+    ck_assert_uint_eq(stat_get(&r.stats->slabs[0].versions[1].judged), 2);
+    ck_assert_uint_eq(stat_get(&r.stats->slabs[0].versions[1].errors), 0);
+    ck_assert_ptr_nonnull(strstr(r.log, "\"path\":\"/2\",\"status\":200"));
+    ck_assert_ptr_nonnull(strstr(r.log, "\"end\":\"done\"}\n"));
+}
+END_TEST
+
+static void play_dribble(struct peers *p)
+{
+    char *m;
+
+    dial(p);
+    dribble(p->client, "POST /p HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n"
+                       "3;x=y\r\nabc\r\n2\r\nde\r\n0\r\n\r\n");
+    take(p);
+    m = get(p, p->up, "0\r\n\r\n");
+    HAS(m, "Transfer-Encoding: chunked\r\n");
+    LACK(m, "x=y");
+    dribble(p->up,
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nwxyz\r\n0\r\n\r\n");
+    m = get(p, p->client, "0\r\n\r\n");
+    HAS(m, "w");
+    HAS(m, "Transfer-Encoding: chunked\r\n");
+    dribble(p->client, GET);
+    get(p, p->up, "\r\n\r\n");
+    dribble(p->up, OK_TWO);
+    get(p, p->client, "hi");
+}
+
+START_TEST(messages_may_be_split_anywhere)
+{
+    static struct result r;
+
+    run(play_dribble, "", true, &r);
+    ck_assert_uint_eq(stat_get(&r.stats->slabs[0].versions[1].bytes_in), 5);
+}
+END_TEST
+
+static void play_bad(struct peers *p)
+{
+    char *m;
+
+    dial(p);
+    put(p->client, "GET / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 1\r\n"
+                   "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n" GET);
+    m = get(p, p->client, "");
+    HAS(m, "HTTP/1.1 400 ");
+    HAS(m, "Connection: close\r\n");
+    HAS(m, "Server: sluice\r\n");
+    HAS(m, "X-Request-Id: ");
+    EXPECT(strstr(m + 1, "HTTP/1.1") == NULL);
+    EXPECT(quiet(p->origin));
+}
+
+START_TEST(after_a_malformed_request_nothing_is_parsed)
+{
+    static struct result r;
+
+    run(play_bad, "", true, &r);
+    ck_assert_uint_eq(stat_get(&r.stats->slabs[0].violations[STATS_BAD_CL_AND_TE]), 1);
+    ck_assert_uint_eq(stat_get(&r.stats->slabs[0].rejected), 1);
+    ck_assert_ptr_nonnull(strstr(r.log, "\"status\":400"));
+    ck_assert_ptr_nonnull(strstr(r.log, "\"end\":\"bad_request\""));
+}
+END_TEST
+
+static void play_no_route(struct peers *p)
+{
+    dial(p);
+    put(p->client, "GET / HTTP/1.1\r\nHost: b.test\r\n\r\n");
+    HAS(get(p, p->client, "path\n"), "HTTP/1.1 404 Not Found\r\n");
+    put(p->client, "TRACE / HTTP/1.1\r\nHost: a.test\r\n\r\n"); /* still open */
+    HAS(get(p, p->client, ""), "HTTP/1.1 405 ");
+}
+
+START_TEST(no_route_is_404_and_trace_405)
+{
+    static struct result r;
+
+    run(play_no_route, "", true, &r);
+    ck_assert_uint_eq(stat_get(&r.stats->slabs[0].no_route), 1);
+}
+END_TEST
+
+static void play_down(struct peers *p)
+{
+    char *m;
+
+    dial(p);
+    put(p->client, GET);
+    m = get(p, p->client, "endpoint\n");
+    HAS(m, "HTTP/1.1 503 ");
+    HAS(m, "Retry-After: ");
+}
+
+START_TEST(no_healthy_endpoint_is_503)
+{
+    static struct result r;
+
+    run(play_down, "", false, &r);
+    ck_assert_uint_eq(stat_get(&r.stats->slabs[0].no_endpoint), 1);
+    ck_assert_uint_eq(stat_get(&r.stats->slabs[0].versions[1].errors), 1);
+}
+END_TEST
+
+static void play_stale(struct peers *p)
+{
+    dial(p);
+    put(p->client, GET);
+    take(p);
+    get(p, p->up, "\r\n\r\n");
+    put(p->up, OK_TWO);
+    get(p, p->client, "hi");
+    put(p->client, GET);
+    get(p, p->up, "\r\n\r\n");
+    hang_up(&p->up); /* as if it had closed just before */
+    take(p);
+    get(p, p->up, "\r\n\r\n");
+    put(p->up, OK_TWO);
+    HAS(get(p, p->client, "hi"), "HTTP/1.1 200 OK");
+    put(p->client, "POST /p HTTP/1.1\r\nHost: a.test\r\nContent-Length: 1\r\n\r\nx");
+    get(p, p->up, "x");
+    hang_up(&p->up);
+    HAS(get(p, p->client, "connection\n"), "HTTP/1.1 502 "); /* may have been acted on */
+}
+
+START_TEST(a_stale_connection_is_retried_if_safe)
+{
+    static struct result r;
+
+    run(play_stale, "", true, &r);
+    ck_assert_uint_eq(stat_get(&r.stats->slabs[0].versions[1].retries), 1);
+    ck_assert_uint_eq(stat_get(&r.stats->slabs[0].versions[1].errors), 1);
+    ck_assert_ptr_nonnull(strstr(r.log, "\"attempts\":2,\"end\":\"done\""));
+    ck_assert_ptr_nonnull(strstr(r.log, "\"end\":\"upstream_reset\""));
+}
+END_TEST
+
+#define EXPECT_HEAD                                                                            \
+    "POST /p HTTP/1.1\r\nHost: a.test\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n"
+
+static void play_continue(struct peers *p)
+{
+    dial(p);
+    put(p->client, EXPECT_HEAD);
+    take(p);
+    HAS(get(p, p->up, "\r\n\r\n"), "Expect: 100-continue\r\n");
+    put(p->up, "HTTP/1.1 100 Continue\r\n\r\n");
+    HAS(get(p, p->client, "\r\n\r\n"), "HTTP/1.1 100 ");
+    put(p->client, "abc");
+    get(p, p->up, "abc");
+    put(p->up, OK_TWO);
+    get(p, p->client, "hi");
+    /* A final answer first: the body is never sent up, and nothing is used again. */
+    put(p->client, EXPECT_HEAD);
+    get(p, p->up, "\r\n\r\n");
+    put(p->up, "HTTP/1.1 403 No\r\nContent-Length: 2\r\n\r\nno");
+    put(p->client, "abc");
+    HAS(get(p, p->client, "no"), "Connection: close\r\n");
+    EXPECT(*get(p, p->up, "") == '\0');
+}
+
+START_TEST(expect_100_is_relayed)
+{
+    static struct result r;
+
+    run(play_continue, "", true, &r);
+}
+END_TEST
+
+static void play_truncated(struct peers *p)
+{
+    char *m;
+
+    dial(p);
+    put(p->client, GET);
+    take(p);
+    get(p, p->up, "\r\n\r\n");
+    put(p->up, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel");
+    usleep(50000);
+    hang_up(&p->up);
+    m = get(p, p->client, "");
+    HAS(m, "hel");
+    LACK(m, "0\r\n\r\n");
+}
+
+START_TEST(a_broken_answer_is_seen_as_broken)
+{
+    static struct result r;
+
+    run(play_truncated, "", true, &r);
+    ck_assert_uint_eq(stat_get(&r.stats->slabs[0].versions[1].errors), 1);
+}
+END_TEST
+
+static void play_abort(struct peers *p)
+{
+    dial(p);
+    put(p->client, GET);
+    take(p);
+    get(p, p->up, "\r\n\r\n");
+    hang_up(&p->client);
+    EXPECT(*get(p, p->up, "") == '\0'); /* the upstream is told at once */
+}
+
+START_TEST(a_client_that_leaves_is_not_judged)
+{
+    static struct result r;
+
+    run(play_abort, "", true, &r);
+    ck_assert_uint_eq(stat_get(&r.stats->slabs[0].versions[1].judged), 0);
+    ck_assert_uint_eq(stat_get(&r.stats->slabs[0].versions[1].client_aborts), 1);
+    ck_assert_ptr_nonnull(strstr(r.log, "\"status\":499"));
+}
+END_TEST
+
+static void play_slow_origin(struct peers *p)
+{
+    dial(p);
+    put(p->client, GET);
+    take(p);
+    get(p, p->up, "\r\n\r\n");
+    HAS(get(p, p->client, "time\n"), "HTTP/1.1 504 ");
+    EXPECT(*get(p, p->up, "") == '\0');
+}
+
+START_TEST(first_byte_timeout_is_504)
+{
+    static struct result r;
+
+    run(play_slow_origin, ",\"timeouts\":{\"first_byte\":\"200ms\"}", true, &r);
+    ck_assert_ptr_nonnull(strstr(r.log, "\"end\":\"first_byte_timeout\""));
+}
+END_TEST
+
+static void play_sticky(struct peers *p)
+{
+    dial(p);
+    put(p->client, GET);
+    take(p);
+    get(p, p->up, "\r\n\r\n");
+    put(p->up, OK_TWO);
+    HAS(get(p, p->client, "hi"), "Set-Cookie: k=");
+    put(p->client, "GET / HTTP/1.1\r\nHost: a.test\r\nCookie: k=abc\r\n\r\n");
+    get(p, p->up, "\r\n\r\n");
+    put(p->up, OK_TWO);
+    LACK(get(p, p->client, "hi"), "Set-Cookie");
+}
+
+START_TEST(a_sticky_cookie_is_minted_once)
+{
+    static struct result r;
+
+    run(play_sticky, ",\"sticky\":{\"by\":\"cookie\",\"name\":\"k\",\"ttl\":\"1h\"}", true, &r);
+}
+END_TEST
+
+static void play_many(struct peers *p)
+{
+    dial(p);
+    for (int i = 0; i < 300; i++) {
+        put(p->client, GET);
+        if (p->up < 0)
+            take(p);
+        get(p, p->up, "\r\n\r\n");
+        put(p->up, OK_TWO);
+        get(p, p->client, "hi");
+        if (i == 100 || i == 299)
+            EXPECT(write(p->mark[1], "m", 1) == 1);
+    }
+    usleep(50000);
+}
+
+START_TEST(steady_state_allocates_nothing)
+{
+    static struct result r;
+
+    run(play_many, "", true, &r);
+    ck_assert_int_eq(r.nmarks, 2);
+#if !defined(__SANITIZE_ADDRESS__)
+    ck_assert_uint_eq(r.marks[1], r.marks[0]);
+#endif
+    ck_assert_uint_eq(stat_get(&r.stats->slabs[0].requests_total), 300);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("plane");
+    TCase *t = tcase_create("plane");
+    SRunner *sr;
+    int failed;
+
+    tcase_set_timeout(t, 30);
+    tcase_add_test(t, pipelined_requests_share_an_upstream_connection);
+    tcase_add_test(t, messages_may_be_split_anywhere);
+    tcase_add_test(t, after_a_malformed_request_nothing_is_parsed);
+    tcase_add_test(t, no_route_is_404_and_trace_405);
+    tcase_add_test(t, no_healthy_endpoint_is_503);
+    tcase_add_test(t, a_stale_connection_is_retried_if_safe);
+    tcase_add_test(t, expect_100_is_relayed);
+    tcase_add_test(t, a_broken_answer_is_seen_as_broken);
+    tcase_add_test(t, a_client_that_leaves_is_not_judged);
+    tcase_add_test(t, first_byte_timeout_is_504);
+    tcase_add_test(t, a_sticky_cookie_is_minted_once);
+    tcase_add_test(t, steady_state_allocates_nothing);
+    suite_add_tcase(s, t);
+    sr = srunner_create(s);
+    srunner_run_all(sr, CK_NORMAL);
+    failed = srunner_ntests_failed(sr);
+    srunner_free(sr);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
