@@ -186,7 +186,7 @@ bool client_call(struct ctl *c, const struct call *call, struct answer *r)
     char *url = url_of(c, call), *body = call->body ? json_dumps(call->body, 0) : NULL;
     char error[CURL_ERROR_SIZE] = "";
     CURLcode code;
-    long status = 0;
+    long status = 0, os_error = 0;
 
     ASSERT(curl);
     *r = (struct answer){0};
@@ -199,6 +199,9 @@ bool client_call(struct ctl *c, const struct call *call, struct answer *r)
     curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
     if (code == CURLE_OK || (call->on_data && code == CURLE_WRITE_ERROR))
         r->status = (int)status;
+    else if (!c->host && curl_easy_getinfo(curl, CURLINFO_OS_ERRNO, &os_error) == CURLE_OK &&
+             os_error) /* libcurl's text speaks of a port */
+        snprintf(r->error, sizeof(r->error), "%s", strerror((int)os_error));
     else
         snprintf(r->error, sizeof(r->error), "%s", error[0] ? error : curl_easy_strerror(code));
     if (!r->body)

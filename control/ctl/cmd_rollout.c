@@ -7,6 +7,12 @@
 #include "proxy/base/clock.h"
 #include "proxy/base/mem.h"
 
+/* One word; how an ended one ended is too long for a table. */
+static const char *why_it_holds(const json_t *r)
+{
+    return !show_is_final(r) && ctl_text(r, "reason")[0] ? ctl_text(r, "reason") : "-";
+}
+
 int cmd_rollout_list(struct ctl *c)
 {
     struct table *t;
@@ -30,7 +36,7 @@ int cmd_rollout_list(struct ctl *c)
         table_cell(t, "%s", ctl_text(r, "version"));
         table_cell(t, "%s", ctl_text(r, "stable"));
         table_cell(t, "%s", ctl_text(r, "state"));
-        table_cell(t, "%s", ctl_text(r, "reason")[0] ? ctl_text(r, "reason") : "-");
+        table_cell(t, "%s", why_it_holds(r));
         table_cell(t, "%.0f/%zu", ctl_number(r, "step"),
                    json_array_size(json_object_get(r, "steps")));
         table_cell(t, "%g", ctl_number(json_object_get(r, "weight"), "set"));
@@ -63,10 +69,8 @@ int cmd_rollout_show(struct ctl *c)
         ctl_print_json(c, doc);
     else
         show_rollout(c->out, &v);
-    if (!c->json && show_is_final(doc)) {
-        fputs("result   ", c->out);
-        show_result(c->out, doc);
-    }
+    if (!c->json && show_is_final(doc))
+        show_outcome(c->out, doc);
     json_decref(doc);
     return CTL_OK;
 }

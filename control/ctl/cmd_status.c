@@ -60,7 +60,7 @@ static void print_flags(FILE *out, const json_t *flags)
 {
     char buf[32];
 
-    if (!json_is_object(flags))
+    if (!json_is_object(flags) || strcmp(ctl_text(flags, "source"), "none") == 0)
         return;
     fprintf(out, "\nflags: source %s, env %s, version %.0f, redis %s, confirmed %s ago\n",
             ctl_text(flags, "source"), ctl_text(flags, "env"), ctl_number(flags, "version"),

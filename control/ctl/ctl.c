@@ -192,7 +192,7 @@ static const struct ctl_command *find_command(const char *noun, const char *verb
     for (const struct ctl_command *k = ctl_commands; k->name; k++) {
         const char *space = strchr(k->name, ' ');
 
-        if (!space && strcmp(k->name, noun) == 0)
+        if (!space && !verb && strcmp(k->name, noun) == 0)
             return k;
         if (space && verb && strlen(noun) == (size_t)(space - k->name) &&
             strncmp(k->name, noun, strlen(noun)) == 0 && strcmp(space + 1, verb) == 0)
@@ -205,6 +205,13 @@ static const struct ctl_command *find_command(const char *noun, const char *verb
 static int take_word(struct ctl *c, const char **noun, const char *word)
 {
     if (c->command) {
+        const struct ctl_command *longer =
+            c->nargs == 0 ? find_command(c->command->name, word) : NULL;
+
+        if (longer && longer != c->command) { /* "version" alone is a command, too */
+            c->command = longer;
+            return CTL_OK;
+        }
         if (c->nargs == CTL_ARGS_MAX)
             return ctl_complain(c, CTL_USAGE, "too many arguments");
         c->args[c->nargs++] = word;

@@ -108,7 +108,7 @@ void show_line(FILE *out, const json_t *r)
         fprintf(out, " step %.0f/%zu", ctl_number(r, "step"),
                 json_array_size(json_object_get(r, "steps")));
     fprintf(out, " weight %g %%", ctl_number(weight, "set"));
-    if (verdict[0])
+    if (verdict[0] && strcmp(verdict, "undecided") != 0)
         fprintf(out, " judge %s", verdict);
     fputc('\n', out);
 }
@@ -139,34 +139,43 @@ static void put_class(FILE *out, const json_t *k)
             ctl_number(k, "limit"), ctl_text(k, "verdict"));
 }
 
-void show_result(FILE *out, const json_t *r)
+void show_outcome(FILE *out, const json_t *r)
 {
-    const json_t *result = json_object_get(r, "result"), *k;
-    uint64_t created = show_time_ms(ctl_text(r, "created")),
-             finished = show_time_ms(ctl_text(r, "finished"));
+    const json_t *result = json_object_get(r, "result");
+    const char *reason = ctl_text(result, "reason");
     char buf[32];
-    size_t i;
 
-    show_line(out, r);
-    if (finished > created && created)
-        fprintf(out, "  took %s\n", show_duration(buf, finished - created));
-    json_array_foreach(json_object_get(json_object_get(r, "judge"), "classes"), i, k)
-        put_class(out, k);
     if (!json_is_object(result))
         return;
-    if (ctl_text(result, "reason")[0])
-        fprintf(out, "  %s\n", ctl_text(result, "reason"));
+    if (reason[0] && strcmp(reason, ctl_text(r, "reason")) != 0)
+        fprintf(out, "  %s\n", reason);
+    fputs("  ", out);
     if (json_is_number(json_object_get(result, "detected_ms")) && show_exit(r, false) > 0)
-        fprintf(out, "  detected after %s, ",
+        fprintf(out, "detected after %s, ",
                 show_duration(buf, (uint64_t)ctl_number(result, "detected_ms")));
-    else
-        fputs("  ", out);
     fprintf(out, "%.0f requests exposed, %.0f bad", ctl_number(result, "exposed_requests"),
             ctl_number(result, "bad_requests"));
     if (json_is_number(json_object_get(result, "revert_ms")))
         fprintf(out, ", off on all workers %.0f ms after the verdict",
                 ctl_number(result, "revert_ms"));
     fputc('\n', out);
+}
+
+void show_result(FILE *out, const json_t *r)
+{
+    uint64_t created = show_time_ms(ctl_text(r, "created")),
+             finished = show_time_ms(ctl_text(r, "finished"));
+    const json_t *k;
+    char buf[32];
+    size_t i;
+
+    show_line(out, r);
+    if (finished > created && created)
+        fprintf(out, "  took %s\n", show_duration(buf, finished - created));
+    json_array_foreach(json_object_get(json_object_get(r, "judge"), "classes"), i,
+                       k) if (ctl_number(json_object_get(k, "canary"), "n") > 0)
+        put_class(out, k);
+    show_outcome(out, r);
 }
 
 /* --- the live view --- */
@@ -248,7 +257,7 @@ static void put_traffic(FILE *out, const struct shown *v)
     fputs("\n         ", out);
     put_bar(out, v, canary, width, set, "\033[36m");
     fprintf(out, "  (set %g", set);
-    if (json_is_number(json_object_get(weight, "actual")))
+    if (json_is_number(json_object_get(weight, "actual")) && !show_is_final(r))
         fprintf(out, ", actual %.1f", ctl_number(weight, "actual"));
     fputs(")\n", out);
 }

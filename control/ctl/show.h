@@ -20,6 +20,7 @@ void show_line(FILE *out, const json_t *rollout);
 char *show_key(const json_t *rollout);
 /* How it ended, with the numbers; one or more lines. */
 void show_result(FILE *out, const json_t *rollout);
+void show_outcome(FILE *out, const json_t *rollout); /* only what the result itself says */
 
 /* "2026-11-22T21:00:00.123Z" -> Unix ms; 0 when it is no such text. */
 uint64_t show_time_ms(const char *rfc3339);

@@ -61,15 +61,19 @@ void table_print(struct table *t, FILE *out)
         if (n > width[i % t->columns])
             width[i % t->columns] = n;
     }
-    for (size_t i = 0; i < t->cells.n; i++) {
+    for (size_t i = 0, blanks = 0; i < t->cells.n; i++) {
         size_t col = i % t->columns, pad = width[col] - text_width(t->cells.v[i]);
-        bool last = col + 1 == t->columns;
 
-        if (t->right[col])
-            fprintf(out, "%*s%s", (int)pad, "", t->cells.v[i]);
-        else
-            fprintf(out, "%s%*s", t->cells.v[i], last ? 0 : (int)pad, "");
-        fputs(last ? "\n" : "  ", out);
+        blanks += t->right[col] ? pad : 0; /* blanks are only written before a text */
+        if (t->cells.v[i][0]) {
+            fprintf(out, "%*s%s", (int)blanks, "", t->cells.v[i]);
+            blanks = 0;
+        }
+        blanks += (t->right[col] ? 0 : pad) + 2;
+        if (col + 1 == t->columns) {
+            fputc('\n', out);
+            blanks = 0;
+        }
     }
     for (size_t i = 0; i < t->cells.n; i++)
         xfree(t->cells.v[i]);
