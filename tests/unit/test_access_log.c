@@ -1,0 +1,154 @@
+/* test_access_log.c - lines of hostile text, full buffers, readers that do not read. */
+#include "proxy/base/mem.h"
+#include "proxy/stream/access_log.h"
+
+#include <check.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static struct access_entry entry(void)
+{
+    return (struct access_entry){
+        .wall_ms = 1764000000123,
+        .duration_us = 12345,
+        .method = STR("GET"),
+        .path = STR("/p"),
+        .end = STR("done"),
+        .status = 200,
+        .minor = 1,
+    };
+}
+
+static json_t *parse(const struct access_entry *e)
+{
+    static char line[ACCESS_LOG_LINE];
+    size_t n = access_log_write(line, e);
+    json_t *j;
+
+    ck_assert_uint_gt(n, 1);
+    ck_assert_int_eq(line[n - 1], '\n');
+    ck_assert_ptr_null(memchr(line, '\n', n - 1));
+    j = json_loadb(line, n, JSON_REJECT_DUPLICATES, NULL);
+    ck_assert_ptr_nonnull(j);
+    return j;
+}
+
+START_TEST(every_byte_makes_good_json)
+{
+    struct access_entry e = entry();
+    char bytes[256];
+    json_t *j;
+
+    for (int i = 0; i < 256; i++)
+        bytes[i] = (char)(i ? i : 1); /* the reader refuses NUL in strings, not in text */
+    e.path = (struct str){bytes, sizeof(bytes)};
+    j = parse(&e);
+    ck_assert_uint_eq(json_string_length(json_object_get(j, "path")), 128 + 2 * 128);
+    json_decref(j);
+    e.path = STR("/\"\\\n\x01");
+    j = parse(&e);
+    ck_assert_str_eq(json_string_value(json_object_get(j, "path")), "/\"\\\n\x01");
+    json_decref(j);
+}
+END_TEST
+
+START_TEST(fields_have_their_types)
+{
+    struct access_entry e = entry();
+    json_t *j = parse(&e);
+
+    ck_assert_int_eq(json_integer_value(json_object_get(j, "status")), 200);
+    ck_assert(json_real_value(json_object_get(j, "duration_ms")) > 12.344);
+    ck_assert(json_real_value(json_object_get(j, "duration_ms")) < 12.346);
+    ck_assert(json_is_null(json_object_get(j, "service")));
+    ck_assert_str_eq(json_string_value(json_object_get(j, "protocol")), "HTTP/1.1");
+    json_decref(j);
+}
+END_TEST
+
+START_TEST(long_fields_are_cut)
+{
+    struct access_entry e = entry();
+    char *big = xmalloc(60000);
+    json_t *j;
+
+    memset(big, '"', 60000); /* the worst: six bytes each */
+    e.path = (struct str){big, 60000};
+    j = parse(&e);
+    ck_assert_uint_eq(strlen(json_string_value(json_object_get(j, "path"))), 1024);
+    json_decref(j);
+    xfree(big);
+}
+END_TEST
+
+START_TEST(a_reader_that_does_not_read_never_blocks)
+{
+    static struct access_log l;
+    struct access_entry e = entry();
+    stat_t dropped = 0;
+    uint64_t lines = 0, got = 0;
+    char buf[65536];
+    ssize_t n;
+    int fds[2];
+
+    ck_assert_int_eq(pipe(fds), 0);
+    access_log_init(&l, &dropped);
+    access_log_open(&l, fds[1]);
+    for (; stat_get(&dropped) == 0; lines++) {
+        ck_assert_uint_lt(lines, 100000);
+        access_log_add(&l, &e);
+    }
+    ck_assert_int_eq(fcntl(fds[0], F_SETFL, O_NONBLOCK), 0);
+    for (int i = 0; i < 16; i++) { /* drain it: every other line is whole */
+        while ((n = read(fds[0], buf, sizeof(buf))) > 0)
+            for (ssize_t k = 0; k < n; k++)
+                got += buf[k] == '\n';
+        access_log_flush(&l);
+    }
+    ck_assert_uint_eq(got + stat_get(&dropped), lines);
+    access_log_open(&l, -1);
+    close(fds[0]);
+}
+END_TEST
+
+START_TEST(lines_are_dropped_and_counted_when_the_disk_is_full)
+{
+    static struct access_log l;
+    struct access_entry e = entry();
+    stat_t dropped = 0;
+    int fd = open("/dev/full", O_WRONLY);
+
+    ck_assert_int_ge(fd, 0);
+    access_log_init(&l, &dropped);
+    access_log_open(&l, fd);
+    for (int i = 0; i < 5; i++)
+        access_log_add(&l, &e);
+    access_log_flush(&l);
+    ck_assert_uint_eq(stat_get(&dropped), 5);
+    access_log_open(&l, -1);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *s = suite_create("access_log");
+    TCase *t = tcase_create("access_log");
+    SRunner *sr;
+    int failed;
+
+    tcase_add_test(t, every_byte_makes_good_json);
+    tcase_add_test(t, fields_have_their_types);
+    tcase_add_test(t, long_fields_are_cut);
+    tcase_add_test(t, a_reader_that_does_not_read_never_blocks);
+    tcase_add_test(t, lines_are_dropped_and_counted_when_the_disk_is_full);
+    suite_add_tcase(s, t);
+    sr = srunner_create(s);
+    srunner_run_all(sr, CK_NORMAL);
+    failed = srunner_ntests_failed(sr);
+    srunner_free(sr);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
