@@ -38,8 +38,8 @@ struct workers { /* owned by the controller */
     const struct workers_callbacks *callbacks;
     void *arg;
     VEC(struct workers_row) rows;
-    TAILQ_HEAD(, publication) pending; /* oldest first */
-    struct timer patience;             /* for the oldest that is not settled */
+    TAILQ_HEAD(publications, publication) pending; /* oldest first */
+    struct timer patience;                         /* for the oldest that is not settled */
     struct post settle;
     struct grave grave;
     bool closed;

@@ -628,6 +628,7 @@ static int prepare(struct supervisor *s)
     handout_init(&s->handout);
     sys_raise_nofile();
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGUSR2, SIG_IGN); /* means nothing here, and must not end the proxy */
     ASSERT(s->conf->workers >= 1 && s->conf->workers <= STATS_MAX_WORKERS);
     if (find_user(s) < 0 || make_state_dir(s) < 0 || open_stats(s) < 0 || open_sockets(s) < 0)
         return -1;
