@@ -39,6 +39,7 @@ struct api_request { /* in the arena of HTTP */
     struct match match;
     const char *values[MATCH_PARAMS]; /* decoded */
     json_t *body;                     /* owned */
+    const char *body_error;           /* why it is no JSON, for API_BODY_OWN */
     const char *actor, *reason, *key;
     uint64_t digest; /* of method, path and body: what KEY must belong to */
     void (*gone)(void *arg);
@@ -236,6 +237,11 @@ bool api_accepts(const struct api_request *req, const char *type)
     return false;
 }
 
+const char *api_body_error(const struct api_request *req)
+{
+    return req->body_error;
+}
+
 json_t *api_body(const struct api_request *req)
 {
     return req->body;
@@ -363,6 +369,10 @@ static bool read_body(struct api_request *req)
         return false;
     }
     req->body = json_loadb(text.p, text.n, JSON_REJECT_DUPLICATES, &err);
+    if (!req->body && (req->route->flags & API_BODY_OWN)) {
+        req->body_error = arena_str(httpd_arena(req->http), str_of(err.text)).p;
+        return true;
+    }
     if (!req->body) {
         api_problem(req, 400, "bad_json", NULL, "line %d, column %d: %s", err.line, err.column,
                     err.text);

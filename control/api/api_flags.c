@@ -384,10 +384,10 @@ static void put_result(FILE *out, const struct ofrep *o, struct str key, int fla
     fputc('}', out);
 }
 
-static void refuse_context(struct api_request *req, const char *key)
+static void refuse(struct api_request *req, const char *key, const char *code,
+                   const char *details)
 {
-    json_t *body = json_pack("{s:s,s:s}", "errorCode", "INVALID_CONTEXT", "errorDetails",
-                             "\"context\" must be an object");
+    json_t *body = json_pack("{s:s,s:s}", "errorCode", code, "errorDetails", details);
 
     if (key)
         json_object_set_new(body, "key", json_string(key));
@@ -399,12 +399,16 @@ static bool ofrep_begin(struct api_request *req, const char *key, struct ofrep *
 {
     const json_t *context = json_object_get(api_body(req), "context");
 
+    if (api_body_error(req)) {
+        refuse(req, key, "PARSE_ERROR", api_body_error(req));
+        return false;
+    }
     *o = (struct ofrep){.root = {.kind = FLAG_OBJECT}};
     arena_init(&o->arena, NULL, 0);
     if (context &&
         (!json_is_object(context) || !flag_value_from_json(&o->arena, context, &o->root))) {
         arena_release(&o->arena);
-        refuse_context(req, key);
+        refuse(req, key, "INVALID_CONTEXT", "\"context\" must be an object");
         return false;
     }
     o->set = flagsync_set(flags_of(req));

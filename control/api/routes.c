@@ -45,8 +45,8 @@ const struct api_route api_routes[] = {
     {"GET", "/v1/flags/{key}", api_flags_get, 0},
     {"PUT", "/v1/flags/{key}", api_flags_put, CHANGE_BODY},
     {"DELETE", "/v1/flags/{key}", api_flags_delete, CHANGE},
-    {"POST", "/ofrep/v1/evaluate/flags", api_ofrep_list, API_BODY_MAY},
-    {"POST", "/ofrep/v1/evaluate/flags/{key}", api_ofrep_get, API_BODY_MAY},
+    {"POST", "/ofrep/v1/evaluate/flags", api_ofrep_list, API_BODY_MAY | API_BODY_OWN},
+    {"POST", "/ofrep/v1/evaluate/flags/{key}", api_ofrep_get, API_BODY_MAY | API_BODY_OWN},
 
     {"GET", "/v1/stats", api_stats_get, 0},
     {"GET", "/v1/events", api_events_list, 0},
