@@ -6,6 +6,7 @@
 #include "proxy/stream/attempt.h"
 
 #include "proxy/stream/forward.h"
+#include "proxy/stream/metrics.h"
 #include "proxy/upstream/upconn.h"
 
 #define ATTEMPT_MAGIC 0x61747470u
@@ -32,6 +33,24 @@ static void await_progress(struct attempt *a)
     start_deadline(a, asked && !a->answered ? END_FIRST_BYTE_TIMEOUT : END_IDLE_TIMEOUT);
 }
 
+/* Not for a stale pooled connection: that is nobody's failure. */
+static void count_failure(struct attempt *a, enum ending why)
+{
+    bool connecting = why == END_CONNECT_FAILED || why == END_CONNECT_TIMEOUT;
+
+    if (connecting)
+        metrics_connect_failed(a->stream);
+    if (!a->stats)
+        return;
+    if (connecting) {
+        stat_add(&a->stats->connect_failed, 1);
+        return;
+    }
+    if (!a->answered)
+        stat_add(&a->stats->requests, 1);
+    stat_add(&a->stats->errors, 1);
+}
+
 static void on_deadline(void *arg)
 {
     struct attempt *a = CAST(attempt, ATTEMPT_MAGIC, arg);
@@ -41,6 +60,7 @@ static void on_deadline(void *arg)
         start_deadline(a, END_IDLE_TIMEOUT); /* slowly, but it takes the body */
         return;
     }
+    count_failure(a, a->on_deadline);
     stream_attempt_failed(a->stream, a->on_deadline, a->on_deadline == END_CONNECT_TIMEOUT,
                           false);
 }
@@ -103,8 +123,7 @@ bool attempt_start(struct stream *s, const struct target *t)
     if (!pooled)
         a->conn = upconn_connect(t->ep, on_open);
     if (!a->conn) {
-        if (a->stats)
-            stat_add(&a->stats->connect_failed, 1);
+        count_failure(a, END_CONNECT_FAILED);
         attempt_finish(a);
         return false;
     }
@@ -223,18 +242,6 @@ static void on_end(void *self, struct str trailers)
     stream_answer_end(a->stream, trailers);
 }
 
-static void count_failure(struct attempt *a, enum codec_abort why)
-{
-    if (!a->stats)
-        return;
-    if (why == CODEC_REFUSED)
-        stat_add(&a->stats->connect_failed, 1);
-    else if (!a->answered) {
-        stat_add(&a->stats->requests, 1);
-        stat_add(&a->stats->errors, 1);
-    }
-}
-
 static void on_abort(void *self, enum codec_abort why)
 {
     static const enum ending endings[] = {
@@ -246,7 +253,7 @@ static void on_abort(void *self, enum codec_abort why)
     bool stale = why == CODEC_RESET && a->conn->reused && !a->conn->heard;
 
     if (!stale)
-        count_failure(a, why);
+        count_failure(a, endings[why]);
     stream_attempt_failed(a->stream, endings[why], why == CODEC_REFUSED, stale);
 }
 

@@ -32,6 +32,11 @@ void metrics_routed(struct stream *s)
     stat_set(&v->last_routed_us, loop_now_us(s->plane->loop));
 }
 
+void metrics_connect_failed(struct stream *s)
+{
+    stat_add(&row(s)->connect_failed, 1);
+}
+
 static bool judged(const struct stream *s)
 {
     return s->version && s->tries + (s->why == END_NO_ENDPOINT) > 0 &&

@@ -8,8 +8,9 @@
 #pragma once
 #include "proxy/stream/stream.h"
 
-void metrics_begin(struct stream *s);  /* a request head was read */
-void metrics_routed(struct stream *s); /* s->version was chosen */
-void metrics_end(struct stream *s);    /* s->why stands */
+void metrics_begin(struct stream *s);          /* a request head was read */
+void metrics_routed(struct stream *s);         /* s->version was chosen */
+void metrics_connect_failed(struct stream *s); /* an attempt got no connection */
+void metrics_end(struct stream *s);            /* s->why stands */
 /* A violation of kind K (enum stats_violation). */
 void metrics_violation(struct plane *p, unsigned k);
