@@ -128,11 +128,12 @@ static void cursor_read(struct rollout_cursor *c, const json_t *doc)
 
 json_t *evidence_save(const struct rollout_entry *l)
 {
-    return json_pack("{s:o,s:I,s:o,s:o,s:I,s:I,s:I,s:I,s:O}", "machine", rollout_write(&l->r),
-                     "boot", (json_int_t)l->boot, "stable", cursor_write(&l->stable), "canary",
-                     cursor_write(&l->canary), "exposed", (json_int_t)l->exposed, "bad",
-                     (json_int_t)l->bad, "verdict_us", (json_int_t)l->verdict_us, "reverted_us",
-                     (json_int_t)l->reverted_us, "decisions", l->decisions);
+    return json_pack("{s:o,s:I,s:o,s:o,s:I,s:I,s:I,s:I,s:I,s:O}", "machine",
+                     rollout_write(&l->r), "boot", (json_int_t)l->boot, "stable",
+                     cursor_write(&l->stable), "canary", cursor_write(&l->canary), "exposed",
+                     (json_int_t)l->exposed, "bad", (json_int_t)l->bad, "verdict_us",
+                     (json_int_t)l->verdict_us, "reverted_us", (json_int_t)l->reverted_us,
+                     "reverted_ms", (json_int_t)l->reverted_ms, "decisions", l->decisions);
 }
 
 int evidence_load(struct rollout_entry *l, const json_t *doc, uint64_t boot,
@@ -151,6 +152,7 @@ int evidence_load(struct rollout_entry *l, const json_t *doc, uint64_t boot,
     l->bad = number(doc, "bad");
     l->verdict_us = number(doc, "verdict_us");
     l->reverted_us = number(doc, "reverted_us");
+    l->reverted_ms = number(doc, "reverted_ms");
     l->decisions = json_is_array(decisions) ? json_deep_copy(decisions) : json_array();
     return 0;
 }

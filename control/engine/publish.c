@@ -107,6 +107,8 @@ static void save(struct publish *p, const struct batch *b)
         log_error("cannot save %s: %s; a restart of everything would begin with an older state",
                   p->path, strerror(errno));
     p->save_failed = rc != 0;
+    if (rc != 0)
+        timer_start(&p->retry, PUBLISH_SAVE_MS);
 }
 
 static void note_trouble(struct publish *p, const char *error)

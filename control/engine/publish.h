@@ -12,6 +12,7 @@
 #include "proxy/event/loop.h"
 
 #define PUBLISH_RETRY_MS 2000
+#define PUBLISH_SAVE_MS  10000 /* the same for one that could not be saved */
 
 struct desired;
 struct publish;

@@ -309,6 +309,49 @@ static void step_fact(struct rollouts *rs, struct rollout_entry *l, struct rollo
         log_debug("rollout %s: %s: %s", l->r.id, rollout_event_name(ev.type), m.fx.message);
 }
 
+/* --- the workers' answers --- */
+
+/* Weight 0 is live: what can be known about the way back is known now. */
+static void note_reverted(struct rollouts *rs, struct rollout_entry *l,
+                          const struct publish_result *p)
+{
+    uint32_t cell = cell_of(rs, l->r.service, l->r.spec.version);
+    uint64_t last_us = evidence_last_request_us(rs->engine->stats, cell);
+
+    l->reverted_us = p->at_us;
+    l->reverted_ms = p->at_ms;
+    if (last_us && l->verdict_us)
+        l->r.result.last_request_ms = ((int64_t)last_us - (int64_t)l->verdict_us) / 1000;
+}
+
+static void applied_one(struct rollouts *rs, struct rollout_entry *l,
+                        const struct publish_result *p)
+{
+    struct rollout_event ev = {.type = p->error ? ROLLOUT_APPLY_FAILED : ROLLOUT_APPLIED,
+                               .weight = l->r.weight,
+                               .generation = p->generation};
+
+    if (rollout_terminal(l->r.state) || l->r.applied || p->generation < l->published)
+        return;
+    if (!p->error && l->verdict_us && l->r.weight == 0) {
+        if (!l->reverted_us)
+            note_reverted(rs, l, p);
+        ev.wall_ms = l->reverted_ms;
+    }
+    step_fact(rs, l, ev);
+}
+
+/* The answer came when the store could not take what follows from it: say it again. */
+static void retell_applied(struct rollouts *rs, struct rollout_entry *l)
+{
+    struct publish_result p = {.generation = publish_applied(rs->engine->publish),
+                               .at_us = clock_mono_us(),
+                               .at_ms = clock_wall_ms()};
+
+    if (!l->r.applied && l->published && p.generation >= l->published)
+        applied_one(rs, l, &p);
+}
+
 /* --- ticks --- */
 
 static void observe(struct rollouts *rs, struct rollout_entry *l)
@@ -344,6 +387,7 @@ static void tell_readiness(struct rollouts *rs, struct rollout_entry *l)
 
 static void tick_active(struct rollouts *rs, struct rollout_entry *l)
 {
+    retell_applied(rs, l);
     tell_readiness(rs, l);
     observe(rs, l);
     if (!rollout_terminal(l->r.state))
@@ -393,35 +437,6 @@ static void wake(struct rollouts *rs)
 {
     if (!timer_pending(&rs->tick))
         timer_start(&rs->tick, ROLLOUTS_TICK_MS);
-}
-
-/* --- the workers' answers --- */
-
-/* Weight 0 is live: what can be known about the way back is known now. */
-static void note_reverted(struct rollouts *rs, struct rollout_entry *l,
-                          const struct publish_result *p)
-{
-    uint32_t cell = cell_of(rs, l->r.service, l->r.spec.version);
-    uint64_t last_us = evidence_last_request_us(rs->engine->stats, cell);
-
-    l->reverted_us = p->at_us;
-    if (last_us && l->verdict_us)
-        l->r.result.last_request_ms = ((int64_t)last_us - (int64_t)l->verdict_us) / 1000;
-}
-
-static void applied_one(struct rollouts *rs, struct rollout_entry *l,
-                        const struct publish_result *p)
-{
-    struct rollout_event ev = {.type = p->error ? ROLLOUT_APPLY_FAILED : ROLLOUT_APPLIED,
-                               .wall_ms = p->at_ms,
-                               .weight = l->r.weight,
-                               .generation = p->generation};
-
-    if (rollout_terminal(l->r.state) || l->r.applied || p->generation < l->published)
-        return;
-    if (!p->error && l->verdict_us && l->r.weight == 0)
-        note_reverted(rs, l, p);
-    step_fact(rs, l, ev);
 }
 
 void rollouts_applied(struct rollouts *rs, const struct publish_result *p)

@@ -37,6 +37,7 @@ struct rollout_entry { /* owned by rollouts; read-only for others */
     uint64_t published;           /* generation that carries r.weight */
     uint64_t verdict_us;          /* monotonic: the verdict or command that took it back; 0 */
     uint64_t reverted_us;         /* monotonic: weight 0 live everywhere; 0: not */
+    uint64_t reverted_ms;         /* the same moment by the wall clock */
     uint64_t saved_ms, judged_ms; /* monotonic: last save, last kept decision */
     json_t *decisions;            /* newest last */
     bool settling;                /* terminal, numbers still move */
