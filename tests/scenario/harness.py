@@ -459,9 +459,11 @@ def story(doc, tell):
         traceback.print_exc()
     finally:
         wrong = t.end()
-        if wrong:
-            print(f"at the end: {wrong}")
-        if rc == 1 or wrong:
-            t.show_logs()
-        shutil.rmtree(t.directory, ignore_errors=True)
+        try:
+            if wrong:
+                print(f"at the end: {wrong}")
+            if rc == 1 or wrong:
+                t.show_logs()
+        finally:  # also when nobody reads our output any more
+            shutil.rmtree(t.directory, ignore_errors=True)
     sys.exit(rc or (1 if wrong else 0))
