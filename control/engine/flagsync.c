@@ -24,12 +24,14 @@
 
 #define FLAGSYNC_MAGIC 0x464c5359u /* FLSY */
 #define FILE_MAX       (64u << 20)
+#define COLLISIONS_MAX 5 /* with changes of other flags, before a change gives up */
 
 enum change_state {
-    CHANGE_WRITING, /* Redis has not answered yet */
-    CHANGE_WRITTEN, /* waits for a set of at least `version` */
-    CHANGE_SERVED,  /* waits until `sequence` is live */
-    CHANGE_OVER     /* outcome is known: tell it on a later turn */
+    CHANGE_WRITING,  /* Redis has not answered yet */
+    CHANGE_COLLIDED, /* the set was another one: look whether the flag is */
+    CHANGE_WRITTEN,  /* waits for a set of at least `version` */
+    CHANGE_SERVED,   /* waits until `sequence` is live */
+    CHANGE_OVER      /* outcome is known: tell it on a later turn */
 };
 
 struct flag_change { /* owned by the list of flagsync until it is told */
@@ -41,7 +43,9 @@ struct flag_change { /* owned by the list of flagsync until it is told */
     char why[256];
     flagsync_cb *done;
     void *arg;
-    json_t *flag; /* to be put; NULL: delete */
+    json_t *flag;   /* to be put; NULL: delete */
+    json_t *before; /* the flag as it was served at the start, or NULL */
+    unsigned collisions;
     char *key, *by, *reason;
 };
 
@@ -87,6 +91,7 @@ struct flagsync { /* owned by the engine */
 };
 
 static void push_local(struct flagsync *f);
+static void retry_collided(struct flagsync *f);
 
 /* ---- what is told ---- */
 
@@ -99,6 +104,7 @@ static void emit(struct flagsync *f, const char *type, const char *message, cons
 static void free_change(struct flag_change *c)
 {
     json_decref(c->flag);
+    json_decref(c->before);
     xfree(c->key);
     xfree(c->by);
     xfree(c->reason);
@@ -328,8 +334,9 @@ static bool mend(struct flagsync *f, const json_t *bad, json_t *doc)
     {
         json_t *good = last_good(f, key);
 
-        log_warn("flags: %s is quarantined: %s%s", key, json_string_value(reason),
-                 good ? "; the last good definition stays" : "");
+        if (!json_equal(json_object_get(f->quarantined, key), reason)) /* say it once */
+            log_warn("flags: %s is quarantined: %s%s", key, json_string_value(reason),
+                     good ? "; the last good definition stays" : "");
         if (good)
             json_object_set(flags, key, good);
         else if (!json_object_get(flags, key))
@@ -506,6 +513,7 @@ static void on_confirmed(void *arg)
 
     f->confirmed_ms = loop_now_ms(f->loop);
     f->regressed = false;
+    retry_collided(f);
     push_local(f);
 }
 
@@ -517,11 +525,13 @@ static void on_regressed(void *arg)
         log_error("flags: Redis has an older version than is served: a replica that fell "
                   "behind? The served set stays");
     f->regressed = true;
+    retry_collided(f);
 }
 
+/* Flushed, or never written: what is served stays. */
 static void on_empty(void *arg)
 {
-    (void)arg; /* flushed, or never written: what is served stays */
+    retry_collided(CAST(flagsync, FLAGSYNC_MAGIC, arg));
 }
 
 /* What Redis has is in the set now: this node need not add it any more. */
@@ -559,6 +569,7 @@ static void on_snapshot(void *arg, json_t *set)
     flag_redis_known(f->redis, epoch, version);
     forget_pushed(f, version);
     serve(f);
+    retry_collided(f);
     emit(f, "flags.changed", "a new set of flags came from Redis", NULL);
 }
 
@@ -696,7 +707,7 @@ static void end(struct flagsync *f)
     while ((p = LIST_FIRST(&f->pushes)) != NULL)
         free_push(p);
     STAILQ_FOREACH (c, &f->changes, link) {
-        if (c->state == CHANGE_WRITING || c->state == CHANGE_WRITTEN)
+        if (c->state < CHANGE_SERVED)
             end_change(c, FLAGSYNC_UNAVAILABLE, "the configuration of the flags changed");
     }
     json_decref(f->local);
@@ -851,8 +862,8 @@ static void on_change_written(void *arg, enum flag_redis_outcome o, uint64_t ver
         change_redis(c, true);
         return;
     case FLAG_REDIS_CONFLICT:
+        c->state = CHANGE_COLLIDED;
         flag_redis_refresh(c->fs->redis);
-        end_change(c, FLAGSYNC_CONFLICT, "somebody else changed the flags");
         return;
     case FLAG_REDIS_FAILED:
         end_change(c, FLAGSYNC_UNAVAILABLE, why);
@@ -875,8 +886,32 @@ static void change_redis(struct flag_change *c, bool seed)
     flag_redis_change(c->fs->redis, &change, on_change_written, c);
 }
 
+/*
+ * Redis compares the version of the whole set; who changed another flag is no conflict. Called
+ * when Redis has been looked at: those whose flag is still the same are sent again.
+ */
+static void retry_collided(struct flagsync *f)
+{
+    struct flag_change *c;
+
+    STAILQ_FOREACH (c, &f->changes, link) {
+        json_t *now = (json_t *)flagsync_flag(f, c->key);
+
+        if (c->state != CHANGE_COLLIDED)
+            continue;
+        if (++c->collisions > COLLISIONS_MAX || !now != !c->before ||
+            (now && !json_equal(now, c->before))) {
+            end_change(c, FLAGSYNC_CONFLICT, "somebody else changed the flag");
+        } else {
+            c->state = CHANGE_WRITING;
+            change_redis(c, false);
+        }
+    }
+}
+
 static void start_change(struct flag_change *c)
 {
+    c->before = json_incref((json_t *)flagsync_flag(c->fs, c->key));
     audit(c->fs, c, c->flag ? "flag.put" : "flag.delete", c->flag);
     if (!c->fs->env.n)
         end_change(c, FLAGSYNC_UNAVAILABLE, "flags are not configured");

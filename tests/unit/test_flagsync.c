@@ -393,11 +393,22 @@ START_TEST(writers_that_collide)
     wait_redis(&w, FLAGSYNC_REDIS_UP);
     put(&w, "a", FLAG("on"));
     wait_done(&w, FLAGSYNC_DONE);
+    cli(&w, "HSET", "{ff:test}:flags", "b", FLAG("on"));
     cli(&w, "HINCRBY", "{ff:test}:meta", "version", "1");
-    put(&w, "a", FLAG("off")); /* on the set as it was before */
+    put(&w, "a", FLAG("off")); /* another flag has changed: no conflict */
+    wait_done(&w, FLAGSYNC_DONE);
+    wait_served(&w, "a", "off");
+    wait_served(&w, "b", "on");
+    cli(&w, "HSET", "{ff:test}:flags", "a", "{}");
+    cli(&w, "HINCRBY", "{ff:test}:meta", "version", "1");
+    cli(&w, "HSET", "{ff:test}:flags", "b", FLAG("off"));
+    cli(&w, "HINCRBY", "{ff:test}:meta", "version", "1");
+    put(&w, "b", FLAG("on")); /* made for the flag as it was */
     wait_done(&w, FLAGSYNC_CONFLICT);
-    turn_for(&w, 300);
-    put(&w, "a", FLAG("off"));
+    wait_served(&w, "b", "off");
+    flagsync_kill(w.sync, "b", "on", 0, ann, on_done, &w);
+    wait_done(&w, FLAGSYNC_DONE);
+    flagsync_delete(w.sync, "b", ann, on_done, &w); /* beside our own override */
     wait_done(&w, FLAGSYNC_DONE);
     end(&w);
 }
