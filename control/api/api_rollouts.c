@@ -191,8 +191,8 @@ void api_rollouts_get(struct api_request *req)
 
 void api_rollouts_report(struct api_request *req)
 {
-    const struct rollout_entry *l = reply_rollout(req);
     struct engine *e = api_engine(req);
+    const struct rollout_entry *l = reply_rollout(req);
 
     if (!l)
         return;
@@ -220,8 +220,8 @@ void api_rollouts_decisions(struct api_request *req)
 static void command(struct api_request *req, enum rollout_event_type type)
 {
     static const char *const fields[] = {NULL};
-    const struct rollout_entry *l = reply_rollout(req);
     struct engine *e = api_engine(req);
+    const struct rollout_entry *l = reply_rollout(req);
     struct refusal why;
 
     if (!l || !api_fields(req, api_body(req), "", fields))

@@ -148,10 +148,10 @@ static void carry_out(struct api_request *req, const struct edit *edit, char *me
 void api_versions_put(struct api_request *req)
 {
     static const char *const fields[] = {"endpoints", "labels", NULL};
-    const struct conf_service *s = reply_service(req);
     const char *name = api_param(req, "version");
     const json_t *endpoints = json_object_get(api_body(req), "endpoints");
     const json_t *labels = json_object_get(api_body(req), "labels");
+    const struct conf_service *s = reply_service(req);
 
     if (!s || !api_fields(req, api_body(req), "", fields))
         return;
@@ -174,8 +174,8 @@ void api_versions_put(struct api_request *req)
 
 void api_versions_delete(struct api_request *req)
 {
-    const struct conf_service *s = reply_service(req);
     struct engine *e = api_engine(req);
+    const struct conf_service *s = reply_service(req);
     long at = s ? reply_version(req, s) : -1;
 
     if (at < 0)

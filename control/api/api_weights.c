@@ -20,8 +20,8 @@ static json_t *weights_body(const struct engine *e, const struct conf_service *s
 
 void api_weights_get(struct api_request *req)
 {
-    const struct conf_service *s = reply_service(req);
     struct engine *e = api_engine(req);
+    const struct conf_service *s = reply_service(req);
 
     if (s)
         api_reply(req, 200, view_weights_answer(e, s->name.p, publish_applied(e->publish)));
@@ -270,8 +270,8 @@ static void undo_rollout(struct api_request *req, const char *service, const cha
 void api_services_undo(struct api_request *req)
 {
     static const char *const fields[] = {"to", NULL};
-    const struct conf_service *s = reply_service(req);
     struct engine *e = api_engine(req);
+    const struct conf_service *s = reply_service(req);
     enum rollout_event_type command;
 
     if (!s || !api_fields(req, api_body(req), "", fields))

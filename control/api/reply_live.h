@@ -28,6 +28,7 @@ void reply_live_change(struct reply_live *r, struct change *c);
 void reply_refusal(struct api_request *req, const struct refusal *why);
 struct requester reply_requester(const struct api_request *req);
 
-/* The service of the path, or NULL: 404 has been sent. The same for its version (-1). */
+/* The service of the path, or NULL: 404 has been sent and REQ is gone. The same for its version
+ * (-1). */
 const struct conf_service *reply_service(struct api_request *req);
 long reply_version(struct api_request *req, const struct conf_service *s);

@@ -122,7 +122,8 @@ static json_t *view_result(const struct rollout_entry *l)
         "verdict_at", view_time(res->verdict_at_ms), "reverted_at",
         view_time(res->reverted_at_ms), "revert_ms",
         ms_or_null(reverted, (double)((int64_t)l->reverted_us - (int64_t)l->verdict_us) / 1000),
-        "last_request_ms", reverted ? json_integer(res->last_request_ms) : json_null());
+        "last_request_ms",
+        reverted && l->exposed ? json_integer(res->last_request_ms) : json_null());
 }
 
 /* --- the whole --- */
@@ -210,10 +211,10 @@ static void say_result(struct text *t, const struct rollout_entry *l, const json
     say(t, "- requests exposed to %s: %llu, of which bad: %llu\n", l->r.spec.version,
         (unsigned long long)l->exposed, (unsigned long long)l->bad);
     if (l->reverted_us && l->verdict_us)
-        say(t,
-            "- verdict to weight 0 on all workers: %.1f ms\n"
-            "- verdict to the last request begun on %s: %.0f ms\n",
-            number_of(result, "revert_ms"), l->r.spec.version,
+        say(t, "- verdict to weight 0 on all workers: %.1f ms\n",
+            number_of(result, "revert_ms"));
+    if (l->reverted_us && l->verdict_us && l->exposed)
+        say(t, "- verdict to the last request begun on %s: %.0f ms\n", l->r.spec.version,
             number_of(result, "last_request_ms"));
     if (*l->r.result.reason)
         say(t, "- reason: %s\n", l->r.result.reason);
