@@ -33,24 +33,10 @@ struct listener { /* owned by the plane */
     int fd;
 };
 
-static void heartbeat(struct plane *p)
-{
-    stat_set(&p->stats->heartbeat_us, loop_now_us(p->loop));
-}
-
-static void on_heartbeat(void *arg)
-{
-    struct plane *p = CAST(plane, PLANE_MAGIC, arg);
-
-    timer_start(&p->heartbeat, HEARTBEAT_MS); /* the flusher stores it, as in every turn */
-}
-
 static void on_flush(void *arg)
 {
     struct plane *p = arg;
 
-    heartbeat(p);
-    stat_add(&p->stats->loop_turns, 1);
     access_log_flush(&p->log);
 }
 
@@ -199,12 +185,9 @@ struct plane *plane_new(struct loop *l, const struct plane_options *o)
     access_log_init(&p->log, &p->stats->log_dropped);
     LIST_INIT(&p->listeners);
     LIST_INIT(&p->open);
-    timer_init(&p->heartbeat, l, on_heartbeat, p);
     timer_init(&p->drain_timer, l, on_drain_deadline, p);
     timer_init(&p->accept_timer, l, on_accept_timer, p);
-    timer_start(&p->heartbeat, HEARTBEAT_MS);
     loop_add_flusher(l, &p->flusher, on_flush, p);
-    heartbeat(p);
     return p;
 }
 
@@ -229,7 +212,6 @@ void plane_free(struct plane *p)
 
     if (!p)
         return;
-    timer_stop(&p->heartbeat);
     timer_stop(&p->drain_timer);
     timer_stop(&p->accept_timer);
     p->on_drained = NULL;

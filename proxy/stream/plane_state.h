@@ -21,7 +21,6 @@
 #define CLIENT_STALL_MS  30000 /* no progress on a body, either way */
 #define CLIENT_LINGER_MS 2000  /* reading on after an early answer, so that it is received */
 #define EXPECT_MS        1000  /* a body held back for 100 (Continue) goes up after this */
-#define HEARTBEAT_MS     1000
 
 struct plane {
     uint32_t magic;
@@ -41,7 +40,7 @@ struct plane {
     LIST_HEAD(, listener) listeners;
     LIST_HEAD(, conn) open; /* connections of clients */
     unsigned nopen;
-    struct timer heartbeat, drain_timer, accept_timer;
+    struct timer drain_timer, accept_timer;
     struct flusher flusher;
     struct post drain_done;
     loop_cb *on_drained;

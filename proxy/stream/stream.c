@@ -168,6 +168,10 @@ static bool read_target(struct stream *s)
         s->host = uri_host_lower(a.host, arena_alloc(&s->arena, HOST_MAX), HOST_MAX);
     }
     uri_split(head_path(&s->req), &path, &query);
+    if (str_eq(path, STR("*"))) { /* OPTIONS * belongs to whoever has the root */
+        s->path = STR("/");
+        return true;
+    }
     room = arena_alloc(&s->arena, path.n + 1);
     return uri_path_normalise(path, room, path.n + 1, &s->path) == URI_PATH_OK;
 }

@@ -180,6 +180,8 @@ static char *snapshot(uint16_t origin, const char *more, bool up)
     return doc;
 }
 
+static const char *flags_doc; /* of the test; NULL: none */
+
 static void run(script *play, const char *more, bool up, struct result *r)
 {
     struct peers p = {.client = -1, .up = -1};
@@ -219,6 +221,8 @@ static void run(script *play, const char *more, bool up, struct result *r)
     ck_assert_int_eq(plane_apply_snapshot(plane, str_of(doc), &generation, &why), 0);
     ck_assert_uint_eq(generation, 7);
     xfree(doc);
+    if (flags_doc)
+        ck_assert_int_eq(plane_apply_flags(plane, str_of(flags_doc), 3, &why), 0);
     plane_set_log(plane, log[1]);
     plane_listen(plane, "w", listener);
     loop_run(b.loop);
@@ -534,6 +538,73 @@ START_TEST(a_sticky_cookie_is_minted_once)
 }
 END_TEST
 
+static void play_flags(struct peers *p)
+{
+    char *m;
+
+    dial(p);
+    put(p->client,
+        "OPTIONS * HTTP/1.1\r\nHost: A.test:80\r\nX-Beta: 1\r\nx-flag-beta: no\r\n\r\n");
+    take(p);
+    m = get(p, p->up, "\r\n\r\n");
+    HAS(m, "OPTIONS * HTTP/1.1\r\n");
+    HAS(m, "X-Flag-beta: on\r\n");
+    LACK(m, "x-flag-beta: no");
+    put(p->up, OK_TWO);
+    get(p, p->client, "hi");
+}
+
+START_TEST(flags_are_evaluated_and_handed_on)
+{
+    static struct result r;
+
+    flags_doc =
+        "{\"format\":1,\"sequence\":3,\"env\":\"t\",\"source\":\"bootstrap\","
+        "\"epoch\":\"e\",\"version\":1,\"flags\":{\"beta\":{\"state\":\"ENABLED\","
+        "\"variants\":{\"on\":true,\"off\":false},\"defaultVariant\":\"off\","
+        "\"targeting\":{\"if\":[{\"==\":[{\"var\":\"http.header.x-beta\"},\"1\"]},"
+        "\"on\",\"off\"]}}},\"overrides\":{},\"cells\":{\"beta\":{\"on\":3,\"off\":4}}}";
+    run(play_flags, "", true, &r);
+    ck_assert_uint_eq(stat_get(&r.stats->slabs[0].flag_variants[3]), 1);
+}
+END_TEST
+
+static void play_large(struct peers *p)
+{
+    static char body[1000001];
+    size_t n = 0;
+    ssize_t r;
+
+    memset(body, 'b', 1000000);
+    dial(p);
+    put(p->client, GET);
+    take(p);
+    get(p, p->up, "\r\n\r\n");
+    put(p->up, "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n");
+    if (fork() == 0) {
+        put(p->up, body);
+        _exit(0);
+    }
+    HAS(get(p, p->client, "\r\n\r\n"), "Content-Length: 1000000\r\n");
+    for (; n < 1000000; n += (size_t)r) {
+        usleep(1000); /* slower than the origin: it has to wait */
+        r = recv(p->client, p->buf, 16384, 0);
+        EXPECT(r > 0);
+        for (ssize_t i = 0; i < r; i++)
+            EXPECT(p->buf[i] == 'b');
+    }
+    EXPECT(n == 1000000);
+}
+
+START_TEST(a_slow_reader_gets_all_of_a_large_body)
+{
+    static struct result r;
+
+    run(play_large, "", true, &r);
+    ck_assert_uint_eq(stat_get(&r.stats->slabs[0].versions[1].bytes_out), 1000000);
+}
+END_TEST
+
 static void play_many(struct peers *p)
 {
     dial(p);
@@ -582,6 +653,8 @@ int main(void)
     tcase_add_test(t, a_client_that_leaves_is_not_judged);
     tcase_add_test(t, first_byte_timeout_is_504);
     tcase_add_test(t, a_sticky_cookie_is_minted_once);
+    tcase_add_test(t, flags_are_evaluated_and_handed_on);
+    tcase_add_test(t, a_slow_reader_gets_all_of_a_large_body);
     tcase_add_test(t, steady_state_allocates_nothing);
     suite_add_tcase(s, t);
     sr = srunner_create(s);
