@@ -456,7 +456,9 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
         }
         return;
     }
-    if (io->error)
+    if (io->error && io->reading && !io->paused)
+        io_read_now(io); /* what the peer said before it hung up: an early answer */
+    if (io->error && io->fd >= 0)
         fail(io, io->error);
 }
 

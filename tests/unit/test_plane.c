@@ -605,6 +605,37 @@ START_TEST(a_slow_reader_gets_all_of_a_large_body)
 }
 END_TEST
 
+static void play_early(struct peers *p)
+{
+    static char body[1000001];
+    char *m;
+
+    memset(body, 'b', 1000000);
+    dial(p);
+    put(p->client, "POST /p HTTP/1.1\r\nHost: a.test\r\nContent-Length: 8000000\r\n\r\n");
+    if (fork() == 0) {
+        for (int i = 0; i < 8; i++)
+            (void)!send(p->client, body, 1000000, MSG_NOSIGNAL);
+        _exit(0);
+    }
+    take(p);
+    get(p, p->up, "\r\n\r\n");
+    put(p->up, "HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno");
+    hang_up(&p->up); /* with bytes unread: a reset */
+    m = get(p, p->client, "no");
+    HAS(m, "HTTP/1.1 413 ");
+    HAS(m, "Connection: close\r\n");
+}
+
+START_TEST(an_early_answer_comes_through)
+{
+    static struct result r;
+
+    run(play_early, "", true, &r);
+    ck_assert_ptr_nonnull(strstr(r.log, "\"status\":413"));
+}
+END_TEST
+
 static void play_many(struct peers *p)
 {
     dial(p);
@@ -655,6 +686,7 @@ int main(void)
     tcase_add_test(t, a_sticky_cookie_is_minted_once);
     tcase_add_test(t, flags_are_evaluated_and_handed_on);
     tcase_add_test(t, a_slow_reader_gets_all_of_a_large_body);
+    tcase_add_test(t, an_early_answer_comes_through);
     tcase_add_test(t, steady_state_allocates_nothing);
     suite_add_tcase(s, t);
     sr = srunner_create(s);
