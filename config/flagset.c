@@ -273,6 +273,15 @@ static bool says(const json_t *j, const char *word, bool truth)
                               : json_is_string(j) && !strcmp(json_string_value(j), word);
 }
 
+/* Fields that are taken off what clients send: no other may carry a flag. */
+static bool is_ours(struct str field)
+{
+    struct str prefix = STR("X-Flag-");
+
+    return is_token(field) && field.n > prefix.n &&
+           str_ieq((struct str){field.p, prefix.n}, prefix);
+}
+
 /* The field for this flag, or STR_NONE: not handed on. */
 static struct str upstream_field(struct build *m, const struct flag_def *d, const json_t *flag)
 {
@@ -283,7 +292,7 @@ static struct str upstream_field(struct build *m, const struct flag_def *d, cons
     if (d->quarantine.n || !d->enabled || says(asked, "false", false))
         return STR_NONE;
     if (name.n)
-        return is_token(name) ? arena_str(&m->set->arena, name) : STR_NONE;
+        return is_ours(name) ? arena_str(&m->set->arena, name) : STR_NONE;
     if (!is_token(d->key) || (m->set->keys.n > AUTO_MAX && !says(asked, "true", true)))
         return STR_NONE;
     return arena_printf(&m->set->arena, "X-Flag-%.*s", STR_ARG(d->key));

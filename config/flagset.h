@@ -42,8 +42,9 @@ struct str flagset_metadata(const struct flagset *f, int flag);
 
 /*
  * What is handed to upstreams as a field "X-Flag-<key>: <variant>": flags with metadata
- * "proxy.upstream" true, or with "proxy.header" naming another field; and in a set of at most
- * 32 flags all the others too, unless their "proxy.upstream" is false. Keys that are not
+ * "proxy.upstream" true, or with "proxy.header" naming the field, which must begin with X-Flag-
+ * (these are taken off what clients send, so nobody can forge one); and in a set of at most 32
+ * flags all the others too, unless their "proxy.upstream" is false. Keys that are not
  * field-name tokens are left out, quarantined and DISABLED flags as well; at most
  * FLAGSET_UPSTREAM are handed on, the first of the document.
  */
