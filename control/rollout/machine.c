@@ -711,6 +711,8 @@ bool rollout_observe(struct rollout *r, struct judge_window *w, uint64_t wall_ms
         r->first_request_ms = wall_ms;
     r->result.exposed += w->canary.n;
     r->result.bad += w->canary.errors;
+    if (r->judge.begun == 0)
+        judge_step(&r->judge, w); /* learns stable's latency before it is needed */
     if (!exposed(r))
         return false;
     w->warming = !rollout_warm(r);

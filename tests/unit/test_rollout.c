@@ -451,6 +451,22 @@ START_TEST(observe_feeds_the_judge)
 }
 END_TEST
 
+START_TEST(latency_is_learnt_before_the_first_step)
+{
+    struct life l = life_new(PLAIN);
+    struct judge_window w = {.stable = {.n = 500}};
+    struct judge_report report;
+
+    w.stable.hist[100] = 500;
+    life_do(&l, ROLLOUT_START);
+    ck_assert(!rollout_observe(&l.r, &w, 5, &report));
+    life_ready(&l, true);
+    judge_explain(&l.r.judge, &report);
+    ck_assert_uint_eq(report.classes[JUDGE_P50].threshold_us, hist_upper_us(100));
+    ck_assert_uint_eq(report.classes[JUDGE_ERROR].tally.stable.n, 0);
+}
+END_TEST
+
 /* State x command: 1 = accepted. Order: start promote pause resume abort undo supersede. */
 static const struct row {
     enum rollout_state state;
@@ -737,6 +753,7 @@ int main(void)
     tcase_add_test(t, superseded_is_its_own_end);
     tcase_add_test(t, restart_asks_for_the_weight_again);
     tcase_add_test(t, observe_feeds_the_judge);
+    tcase_add_test(t, latency_is_learnt_before_the_first_step);
     tcase_add_loop_test(t, every_command_in_every_state, 0, (int)ARRAY_LEN(matrix));
     tcase_add_test(t, random_lives_keep_the_invariants);
     tcase_add_test(t, damaged_documents_are_refused);
