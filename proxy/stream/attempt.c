@@ -252,6 +252,8 @@ static void on_abort(void *self, enum codec_abort why)
     struct attempt *a = CAST(attempt, ATTEMPT_MAGIC, self);
     bool stale = why == CODEC_RESET && a->conn->reused && !a->conn->heard;
 
+    if (why == CODEC_BAD)
+        metrics_violation(a->plane, STATS_BAD_RESPONSE);
     if (!stale)
         count_failure(a, endings[why]);
     stream_attempt_failed(a->stream, endings[why], why == CODEC_REFUSED, stale);

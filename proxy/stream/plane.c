@@ -6,8 +6,6 @@
  */
 #include "proxy/stream/plane.h"
 
-#include "proxy/base/clock.h"
-#include "proxy/base/log.h"
 #include "proxy/base/mem.h"
 #include "proxy/base/sys.h"
 #include "proxy/stream/attempt.h"

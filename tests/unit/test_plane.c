@@ -476,6 +476,27 @@ START_TEST(a_broken_answer_is_seen_as_broken)
 }
 END_TEST
 
+static void play_garbage(struct peers *p)
+{
+    dial(p);
+    put(p->client, GET);
+    take(p);
+    get(p, p->up, "\r\n\r\n");
+    put(p->up, "HTTP/1.1 20 OK\r\n\r\n");
+    HAS(get(p, p->client, "answer\n"), "HTTP/1.1 502 ");
+    EXPECT(*get(p, p->up, "") == '\0');
+}
+
+START_TEST(a_malformed_answer_is_502_and_ends_its_connection)
+{
+    static struct result r;
+
+    run(play_garbage, "", true, &r);
+    ck_assert_uint_eq(stat_get(&r.stats->slabs[0].violations[STATS_BAD_RESPONSE]), 1);
+    ck_assert_ptr_nonnull(strstr(r.log, "\"end\":\"upstream_bad\""));
+}
+END_TEST
+
 static void play_abort(struct peers *p)
 {
     dial(p);
@@ -681,6 +702,7 @@ int main(void)
     tcase_add_test(t, a_stale_connection_is_retried_if_safe);
     tcase_add_test(t, expect_100_is_relayed);
     tcase_add_test(t, a_broken_answer_is_seen_as_broken);
+    tcase_add_test(t, a_malformed_answer_is_502_and_ends_its_connection);
     tcase_add_test(t, a_client_that_leaves_is_not_judged);
     tcase_add_test(t, first_byte_timeout_is_504);
     tcase_add_test(t, a_sticky_cookie_is_minted_once);
