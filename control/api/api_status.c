@@ -1,30 +1,29 @@
 /* api_status.c - version, status, liveness, readiness. */
 #include "config/conf.h"
+#include "config/library.h"
 #include "control/api/routes.h"
 #include "control/api/view.h"
 #include "control/engine/desired.h"
 #include "control/engine/engine.h"
 #include "control/engine/flagsync.h"
 #include "control/engine/publish.h"
+#include "control/link/libraries.h"
 #include "control/link/workers.h"
+#include "control/store/library.h"
 #include "proxy/base/clock.h"
 #include "proxy/base/stats.h"
+#include "proxy/event/libraries.h"
 
-#include <curl/curl.h>
-#include <event2/event.h>
-#include <hiredis/hiredis.h>
-#include <sqlite3.h>
 #include <unistd.h>
 
 void api_version(struct api_request *req)
 {
-    json_t *redis = json_sprintf("%d.%d.%d", HIREDIS_MAJOR, HIREDIS_MINOR, HIREDIS_PATCH);
-
     api_reply(req, 200,
-              json_pack("{s:s,s:{s:s,s:s,s:s,s:s,s:o}}", "version", SLUICE_VERSION, "libraries",
-                        "libevent", event_get_version(), "jansson", JANSSON_VERSION, "sqlite",
-                        sqlite3_libversion(), "libcurl",
-                        curl_version_info(CURLVERSION_NOW)->version, "hiredis", redis));
+              json_pack("{s:s,s:{s:s,s:s,s:s,s:s,s:s,s:s}}", "version", SLUICE_VERSION,
+                        "libraries", "libevent", library_libevent(), "openssl",
+                        library_openssl(), "jansson", library_jansson(), "sqlite",
+                        library_sqlite(), "libcurl", library_curl(), "hiredis",
+                        library_hiredis()));
 }
 
 /* --- status --- */

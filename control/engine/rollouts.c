@@ -10,9 +10,9 @@
 #include "config/conf.h"
 #include "control/engine/change.h"
 #include "control/engine/desired.h"
+#include "control/engine/effects.h"
 #include "control/engine/engine.h"
 #include "control/engine/evidence.h"
-#include "control/engine/overlay.h"
 #include "control/store/store.h"
 #include "proxy/base/clock.h"
 #include "proxy/base/log.h"
@@ -95,18 +95,9 @@ static void tell_watchers(struct rollouts *rs, const struct rollout_entry *l)
 
 /* --- what the engine knows about an entry's versions --- */
 
-static const struct conf_version *version_of(const struct rollouts *rs, const char *service,
-                                             const char *version)
-{
-    const struct conf_service *s = desired_service(rs->engine->desired, service);
-    long at = s ? conf_version_find(s, str_of(version)) : -1;
-
-    return at >= 0 ? &s->versions[at] : NULL;
-}
-
 static uint32_t cell_of(const struct rollouts *rs, const char *service, const char *version)
 {
-    const struct conf_version *v = version_of(rs, service, version);
+    const struct conf_version *v = effects_version(rs->engine->desired, service, version);
 
     return v ? v->cell : 0;
 }
@@ -119,73 +110,7 @@ static bool is_ready(const struct conf_version *v)
     return false;
 }
 
-static void drain_version(json_t *doc, const struct conf_version *v)
-{
-    for (size_t i = 0; v && i < v->nendpoints; i++)
-        if (!v->endpoints[i].drain)
-            overlay_set_drain(doc, v->name.p, v->endpoints[i].name.p, "rollout");
-}
-
 /* --- effects --- */
-
-static json_t *split_weights(const struct rollout *r)
-{
-    return json_pack("{s:i,s:i}", r->stable, (int)(CONF_WEIGHT_FULL - r->weight),
-                     r->spec.version, (int)r->weight);
-}
-
-/* The overlay that FX asks for, or NULL when it asks for none. */
-static json_t *overlay_for(const struct rollouts *rs, const struct rollout *r,
-                           const struct rollout_effects *fx)
-{
-    if (!fx->set_weight && !fx->drain && !fx->settle && !fx->finish)
-        return NULL;
-    json_t *doc = desired_edit(rs->engine->desired, r->service);
-    if (fx->set_weight) {
-        char *origin = xasprintf("rollout %s", r->id);
-        json_t *weights = split_weights(r);
-        overlay_set_weights(doc, weights, origin);
-        overlay_set_rollout(doc, r->id);
-        overlay_lift_drain(doc, r->stable);
-        json_decref(weights);
-        xfree(origin);
-    }
-    if (fx->drain)
-        drain_version(doc, version_of(rs, r->service, r->spec.version));
-    if (fx->settle || fx->finish)
-        overlay_set_rollout(doc, NULL);
-    return doc;
-}
-
-/* The numbers of an event: what a reader of the log wants without asking further. */
-static json_t *event_data(const struct rollout_entry *l, const struct rollout *r)
-{
-    json_t *data =
-        json_pack("{s:s,s:s,s:s,s:i,s:i,s:f}", "state", rollout_state_name(r->state), "version",
-                  r->spec.version, "stable", r->stable, "step", (int)r->step + 1, "steps",
-                  (int)r->spec.nsteps, "weight", r->weight / 100.0);
-
-    if (r->result.outcome == ROLLOUT_OPEN || r->result.outcome == ROLLOUT_DID_SUCCEED)
-        return data;
-    json_object_set_new(data, "exposed_requests", json_integer((json_int_t)l->exposed));
-    json_object_set_new(data, "bad_requests", json_integer((json_int_t)l->bad));
-    if (r->result.by_judge) {
-        json_object_set_new(data, "class", json_string(judge_class_name(r->result.class)));
-        json_object_set_new(data, "evalue", json_real(evidence_finite(r->result.evalue)));
-        json_object_set_new(data, "limit", json_real(r->result.limit));
-        json_object_set_new(data, "excess", json_real(r->result.excess));
-        if (r->first_request_ms && r->result.verdict_at_ms >= r->first_request_ms)
-            json_object_set_new(
-                data, "detected_ms",
-                json_integer((json_int_t)(r->result.verdict_at_ms - r->first_request_ms)));
-    }
-    if (l->reverted_us && l->verdict_us) {
-        json_object_set_new(data, "revert_ms",
-                            json_real((double)(l->reverted_us - l->verdict_us) / 1000));
-        json_object_set_new(data, "last_request_ms", json_integer(r->result.last_request_ms));
-    }
-    return data;
-}
 
 static json_t *document_of(struct rollout_entry *l, const struct rollout *next)
 {
@@ -219,8 +144,8 @@ struct move { /* one event on its way through an entry */
 static int carry_out(struct rollouts *rs, struct rollout_entry *l, const struct rollout *next,
                      struct move *m)
 {
-    json_t *doc = m->doc ? m->doc : overlay_for(rs, next, &m->fx);
-    json_t *data = m->fx.type ? event_data(l, next) : NULL;
+    json_t *doc = m->doc ? m->doc : effects_overlay(rs->engine->desired, next, &m->fx);
+    json_t *data = m->fx.type ? effects_data(l, next) : NULL;
     json_t *document = document_of(l, next);
     char *what = m->who.actor
                      ? xasprintf("rollout.%s %s", rollout_event_name(m->ev.type), l->r.id)
@@ -379,7 +304,8 @@ static void observe(struct rollouts *rs, struct rollout_entry *l)
 
 static void tell_readiness(struct rollouts *rs, struct rollout_entry *l)
 {
-    bool ready = is_ready(version_of(rs, l->r.service, l->r.spec.version));
+    bool ready =
+        is_ready(effects_version(rs->engine->desired, l->r.service, l->r.spec.version));
 
     if (ready != l->r.ready)
         step_fact(rs, l, (struct rollout_event){.type = ROLLOUT_ENDPOINTS, .ready = ready});
@@ -458,19 +384,6 @@ void rollouts_health(struct rollouts *rs)
 
 /* --- starting --- */
 
-static const struct conf_version *heaviest_but(const struct conf_service *s,
-                                               const char *version)
-{
-    const struct conf_version *best = NULL;
-
-    for (size_t i = 0; i < s->nversions; i++) {
-        const struct conf_version *v = &s->versions[i];
-        if (strcmp(v->name.p, version) != 0 && (!best || v->weight > best->weight))
-            best = v;
-    }
-    return best;
-}
-
 int rollouts_check(struct rollouts *rs, const char *service, const struct spec *spec,
                    struct refusal *why)
 {
@@ -490,7 +403,7 @@ int rollouts_check(struct rollouts *rs, const char *service, const struct spec *
         snprintf(why->pointer, sizeof(why->pointer), "/version");
         return -1;
     }
-    const struct conf_version *stable = heaviest_but(s, spec->version);
+    const struct conf_version *stable = effects_stable(s, spec->version);
     uint32_t has = at < 0 ? 0 : s->versions[at].weight;
     if (!stable || stable->weight == 0)
         return refuse(why, 409, "already_live", "%s has all the weight of %s already",
@@ -504,36 +417,6 @@ int rollouts_check(struct rollouts *rs, const char *service, const struct spec *
                       "%s has %g %% already; set its weight to 0 first", spec->version,
                       has / 100.0);
     return 0;
-}
-
-static json_t *endpoints_of(const struct spec *spec)
-{
-    json_t *list = json_array();
-
-    for (uint32_t i = 0; i < spec->nendpoints; i++)
-        json_array_append_new(list, json_string(spec->endpoints[i]));
-    return list;
-}
-
-/* The service as it is when the rollout owns it: version known, not drained, way back noted. */
-static json_t *overlay_at_start(struct rollouts *rs, const struct rollout *r)
-{
-    const struct conf_service *s = desired_service(rs->engine->desired, r->service);
-    json_t *doc = desired_edit(rs->engine->desired, r->service);
-    json_t *weights = desired_weights(s);
-
-    if (r->spec.nendpoints) {
-        json_t *endpoints = endpoints_of(&r->spec);
-        overlay_put_version(doc, r->spec.version, endpoints,
-                            desired_labels(rs->engine->desired, r->service, r->spec.version));
-        json_decref(endpoints);
-    } else {
-        overlay_lift_drain(doc, r->spec.version);
-    }
-    overlay_set_undo(doc, weights);
-    overlay_set_rollout(doc, r->id);
-    json_decref(weights);
-    return doc;
 }
 
 static void entry_free(struct rollout_entry *l)
@@ -552,7 +435,7 @@ static struct rollout_entry *entry_new(struct rollouts *rs, const char *service,
 
     l->number = rs->last_number + 1;
     snprintf(id, sizeof(id), "r-%llu", (unsigned long long)l->number);
-    rollout_init(&l->r, id, service, heaviest_but(s, spec->version)->name.p, actor, spec,
+    rollout_init(&l->r, id, service, effects_stable(s, spec->version)->name.p, actor, spec,
                  clock_wall_ms());
     l->boot = rs->engine->boot;
     l->decisions = json_array();
@@ -587,7 +470,7 @@ const struct rollout_entry *rollouts_start(struct rollouts *rs, const char *serv
     struct rollout_entry *l = entry_new(rs, service, spec, who.actor);
     struct move m = {.ev = {.type = ROLLOUT_START},
                      .who = who,
-                     .doc = overlay_at_start(rs, &l->r),
+                     .doc = effects_at_start(rs->engine->desired, &l->r),
                      .cb = cb,
                      .arg = arg};
     if (step(rs, l, &m) != 0) {
@@ -615,22 +498,6 @@ static struct rollout_entry *find(const struct rollouts *rs, const char *id)
     return NULL;
 }
 
-/* Somebody set other weights while the rollout was paused: it goes on with its own. */
-static json_t *overlay_at_resume(struct rollouts *rs, const struct rollout_entry *l)
-{
-    const struct conf_version *v = version_of(rs, l->r.service, l->r.spec.version);
-
-    if (!v || v->weight == l->r.weight)
-        return NULL;
-    json_t *doc = desired_edit(rs->engine->desired, l->r.service);
-    json_t *weights = split_weights(&l->r);
-    char *origin = xasprintf("rollout %s", l->r.id);
-    overlay_set_weights(doc, weights, origin);
-    json_decref(weights);
-    xfree(origin);
-    return doc;
-}
-
 int rollouts_command(struct rollouts *rs, const char *id, enum rollout_event_type command,
                      struct requester who, publish_cb *cb, void *arg, struct refusal *why)
 {
@@ -643,7 +510,7 @@ int rollouts_command(struct rollouts *rs, const char *id, enum rollout_event_typ
         return refuse(why, 409, "state", "%s is %s: %s is not possible now", id,
                       rollout_state_name(l->r.state), rollout_event_name(command));
     if (command == ROLLOUT_RESUME)
-        m.doc = overlay_at_resume(rs, l);
+        m.doc = effects_at_resume(rs->engine->desired, &l->r);
     if (command == ROLLOUT_UNDO)
         l->verdict_us = l->reverted_us = 0;
     if (step(rs, l, &m) != 0)
