@@ -155,7 +155,9 @@ http {{
     server {{
         listen 127.0.0.1:{port} reuseport;
         location / {{ proxy_pass http://origin; proxy_http_version 1.1;
-                      proxy_set_header Connection ""; proxy_max_temp_file_size 0; }}
+                      proxy_set_header Connection ""; proxy_max_temp_file_size 0;
+                      proxy_buffer_size 16k; proxy_buffers 8 16k;
+                      proxy_busy_buffers_size 64k; }}
     }}
 }}
 """)

@@ -1,3 +1,4 @@
+/* chars.c - the table of classes, and the scans: one mask of stop bytes per vector. */
 #include "proxy/http/chars.h"
 
 #if defined(__AVX2__) || defined(__SSE2__)
