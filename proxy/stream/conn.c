@@ -13,9 +13,9 @@
 #include <arpa/inet.h>
 
 #define CONN_MAGIC  0x636f6e6eu
-#define HEAD_EXTRA  256     /* status line, framing fields, line ends */
-#define OUT_HIGH    131072  /* queued bytes above which data() says enough */
-#define LINGER_MAX  1048576 /* bytes thrown away before the connection is cut */
+#define HEAD_EXTRA  256      /* status line, framing fields, line ends */
+#define OUT_HIGH    131072   /* queued bytes above which data() says enough */
+#define LINGER_MAX  16777216 /* bytes thrown away before the connection is cut */
 #define CHUNK_FRAME (H1_CHUNK_HEAD + 2)
 
 #define TO(s) (1u << CONN_##s)

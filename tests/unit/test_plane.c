@@ -207,6 +207,7 @@ static void run(script *play, const char *more, bool up, struct result *r)
     pid = fork();
     if (pid == 0) {
         close(listener);
+        signal(SIGCHLD, SIG_DFL); /* the loop's handler would wake the parent's loop */
         alarm(20);
         play(&p);
         _exit(0);
