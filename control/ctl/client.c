@@ -243,6 +243,9 @@ int answer_complain(struct ctl *c, const struct answer *r)
     if (r->status == 0)
         return ctl_complain(c, CTL_UNREACHABLE, "cannot reach sluice at %s: %s",
                             c->host ? c->host : c->socket, r->error);
+    if (!title[0] && ctl_text(r->json, "errorCode")[0]) /* OFREP has a shape of its own */
+        return ctl_complain(c, answer_exit(r), "%s: %s", ctl_text(r->json, "errorCode"),
+                            ctl_text(r->json, "errorDetails"));
     if (!title[0])
         return ctl_complain(c, answer_exit(r), "HTTP %d", r->status);
     return ctl_complain(c, answer_exit(r), "%s%s%s%s%s%s", title, detail[0] ? ": " : "", detail,
