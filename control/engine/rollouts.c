@@ -13,6 +13,7 @@
 #include "control/engine/effects.h"
 #include "control/engine/engine.h"
 #include "control/engine/evidence.h"
+#include "control/link/health.h"
 #include "control/store/store.h"
 #include "proxy/base/clock.h"
 #include "proxy/base/log.h"
@@ -102,11 +103,29 @@ static uint32_t cell_of(const struct rollouts *rs, const char *service, const ch
     return v ? v->cell : 0;
 }
 
-static bool is_ready(const struct conf_version *v)
+/* A new endpoint that was not checked yet may get traffic, but no rollout begins on it. */
+static bool was_checked(const struct rollouts *rs, const struct rollout *r,
+                        const struct conf_endpoint *ep)
 {
-    for (size_t i = 0; v && i < v->nendpoints; i++)
-        if (v->endpoints[i].up && !v->endpoints[i].drain)
+    const struct conf_service *s = desired_service(rs->engine->desired, r->service);
+    struct health_row row;
+
+    return !s->health.enabled || r->state != ROLLOUT_WARMING ||
+           (health_get(rs->engine->health, s->name, str_of(r->spec.version), ep->name, &row) &&
+            row.state == HEALTH_UP);
+}
+
+/* Can the canary take traffic? */
+static bool is_ready(const struct rollouts *rs, const struct rollout *r)
+{
+    const struct conf_version *v =
+        effects_version(rs->engine->desired, r->service, r->spec.version);
+
+    for (size_t i = 0; v && i < v->nendpoints; i++) {
+        const struct conf_endpoint *ep = &v->endpoints[i];
+        if (ep->up && !ep->drain && was_checked(rs, r, ep))
             return true;
+    }
     return false;
 }
 
@@ -304,8 +323,7 @@ static void observe(struct rollouts *rs, struct rollout_entry *l)
 
 static void tell_readiness(struct rollouts *rs, struct rollout_entry *l)
 {
-    bool ready =
-        is_ready(effects_version(rs->engine->desired, l->r.service, l->r.spec.version));
+    bool ready = is_ready(rs, &l->r);
 
     if (ready != l->r.ready)
         step_fact(rs, l, (struct rollout_event){.type = ROLLOUT_ENDPOINTS, .ready = ready});
