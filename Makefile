@@ -78,10 +78,15 @@ $(B)/%.o: %.c Makefile
 	$(if $(V),,@echo "  CC $<")
 	$(Q)$(CC) $(ALLC) -c -o $@ $<
 
-$(LIB): $(SRC:%.c=$(B)/%.o)
+# The archive is made anew when a file comes or goes, not only when one changes.
+$(B)/sources: FORCE
 	@mkdir -p $(@D)
+	@echo '$(SRC)' | cmp -s - $@ || echo '$(SRC)' >$@
+FORCE:
+
+$(LIB): $(SRC:%.c=$(B)/%.o) $(B)/sources
 	@rm -f $@
-	$(Q)ar rcs $@ $^
+	$(Q)ar rcs $@ $(filter %.o,$^)
 
 $(B)/sluice: $(B)/proxy/proc/main.o $(LIB)
 	$(if $(V),,@echo "  LD $@")
@@ -145,6 +150,6 @@ clean:
 help:
 	@sed -n '1,/^[^#]/{s/^# \{0,1\}//p}' Makefile
 
-.PHONY: all need-pkgs units check check-unit check-scenario demo bench asan debug fuzz lint \
+.PHONY: FORCE all need-pkgs units check check-unit check-scenario demo bench asan debug fuzz lint \
         format deps deps-install install clean help
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -345,6 +345,15 @@ static void out_of_time(struct rollout *r, const struct rollout_event *ev,
         hold(r, ROLLOUT_UNDECIDED, ev, fx, "the longest time passed without a certificate");
 }
 
+/*
+ * A hold begins when the warm-up is over: latency is not judged before, so time spent warming
+ * up has watched nothing.
+ */
+static bool observing(const struct rollout *r)
+{
+    return r->spec.mode != SPEC_ENFORCE || rollout_warm(r);
+}
+
 /* Stepping, weight live: may it go on? */
 static void gate(struct rollout *r, const struct rollout_event *ev, struct rollout_effects *fx)
 {
@@ -353,7 +362,7 @@ static void gate(struct rollout *r, const struct rollout_event *ev, struct rollo
 
     if (r->skip)
         step_enter(r, r->step + 1, ev, fx);
-    else if (r->observed_ms < step->min_ms || (judged && !rollout_warm(r)))
+    else if (r->observed_ms < step->min_ms || !observing(r))
         return;
     else if (step->until == SPEC_APPROVAL)
         hold(r, ROLLOUT_APPROVAL, ev, fx, "the step waits for a promote");
@@ -463,7 +472,7 @@ static void elapse(struct rollout *r, const struct rollout_event *ev,
         r->exposed_ms += ms;
     if (exposed(r) && !r->ready)
         r->down_ms += ms;
-    if (r->state == ROLLOUT_STEPPING && r->applied)
+    if (r->state == ROLLOUT_STEPPING && r->applied && observing(r))
         r->observed_ms += ms;
     else if (r->state != ROLLOUT_HOLDING)
         r->phase_ms += ms;

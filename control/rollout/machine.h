@@ -145,7 +145,7 @@ struct rollout { /* a value without pointers, owned by the engine */
     uint64_t generation;  /* newest applied */
     uint64_t mono_ms;     /* of the latest event */
     uint64_t phase_ms;    /* active time: shifting, warming, baking, aborting */
-    uint64_t observed_ms; /* active time at the step's weight, pauses left out */
+    uint64_t observed_ms; /* judged time at the step's weight: no pauses, no warm-up */
     uint64_t exposed_ms;  /* active time with weight since an endpoint came up: warm-up */
     uint64_t down_ms;     /* time with weight and without an endpoint */
     uint64_t created_ms, updated_ms, finished_ms; /* wall */

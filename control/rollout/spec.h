@@ -37,7 +37,7 @@ enum spec_undecided { SPEC_HOLD, SPEC_ADVANCE, SPEC_ABORT, SPEC_NUNDECIDED };
 struct spec_step {
     uint32_t weight; /* 1..10000 */
     enum spec_until until;
-    uint64_t min_ms; /* at least this long at the weight */
+    uint64_t min_ms; /* at least this long at the weight, after the warm-up */
     uint64_t max_ms; /* then on_undecided decides; 0: no limit; >= min_ms */
 };
 

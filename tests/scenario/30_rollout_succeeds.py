@@ -16,7 +16,7 @@ def tell(t):
     done = {}
     waiting = threading.Thread(target=lambda: done.update(run=s.ctl(
         "deploy", "shop", "--version", "v2", "--endpoint", v2.address, "--steps", "10,50,100",
-        "--hold", "1s", "--wait")))
+        "--hold", "1s", "--warmup", "0s", "--wait")))
     waiting.start()
     seen = set()
 
@@ -39,9 +39,9 @@ def tell(t):
     s.api("POST", "/v1/services/shop:undo", {})
     t.equal(s.get("/").headers["x-version"], "v1", "after undo")
     again = s.api("POST", "/v1/services/shop/rollouts",
-                  {"version": "v2", "steps": STEPS}, want=201)
+                  {"version": "v2", "warmup": "0s", "steps": STEPS}, want=201)
     t.equal(s.call("POST", "/v1/services/shop/rollouts",
-                   {"version": "v2", "steps": STEPS}).status, 409, "one at a time")
+                   {"version": "v2", "warmup": "0s", "steps": STEPS}).status, 409, "one at a time")
     t.equal(s.call("PUT", "/v1/services/shop/weights", {"v1": 0, "v2": 100}).status, 409)
     s.api("POST", f"/v1/rollouts/{again['id']}:pause", {"reason": "lunch"})
     t.eventually("paused", lambda: s.api("GET", f"/v1/rollouts/{again['id']}")["state"] == "holding")

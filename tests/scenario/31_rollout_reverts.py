@@ -12,7 +12,7 @@ def tell(t):
     bad.errors, slow.latency = 0.25, 0.05
     s = t.sluice(services={"shop": {"versions": {"v1": {"endpoints": [v1.address]}}}})
     idle = s.api("POST", "/v1/services/shop/rollouts", {
-        "version": "quiet", "endpoints": [bad.address],
+        "version": "quiet", "warmup": "0s", "endpoints": [bad.address],
         "steps": [{"weight": 50, "hold": {"min": "1s", "until": "evidence"}}, {"weight": 100}]}, want=201)
     time.sleep(4)
     idle = s.api("GET", f"/v1/rollouts/{idle['id']}")
@@ -24,7 +24,7 @@ def tell(t):
     load = t.load(s, clients=8, rate=400)
     for origin, classes in ((bad, {"error"}), (slow, {"latency_p50", "latency_p90", "latency_p99"})):
         run = s.ctl("deploy", "shop", "--version", origin.version, "--endpoint", origin.address,
-                    "--steps", "20,100", "--hold", "30s", "--wait", timeout=90)
+                    "--steps", "20,100", "--hold", "30s", "--warmup", "1s", "--wait", timeout=90)
         t.say(run.stdout + run.stderr)
         t.equal(run.returncode, 3, f"deploy --wait of {origin.version}")
         at_end = origin.requests

@@ -31,10 +31,13 @@ static struct spec spec_of(const char *text)
 }
 
 #define EVIDENCE                                                                               \
-    "{\"version\":\"v2\",\"warmup\":\"3s\",\"steps\":[{\"weight\":5,\"hold\":{\"min\":\"5s\"," \
+    "{\"version\":\"v2\",\"warmup\":\"0s\",\"steps\":[{\"weight\":5,\"hold\":{\"min\":\"5s\"," \
     "\"max\":\"20s\"}},{\"weight\":50,\"hold\":{\"min\":\"5s\",\"max\":\"20s\"}},"             \
     "{\"weight\":100}],\"bake\":{\"for\":\"4s\"}"
 #define PLAIN EVIDENCE "}"
+#define WARMING                                                                                \
+    "{\"version\":\"v2\",\"warmup\":\"3s\",\"steps\":[{\"weight\":5,\"hold\":\"5s\"},"         \
+    "{\"weight\":100}]}"
 
 static struct life life_new(const char *spec_text)
 {
@@ -254,8 +257,8 @@ END_TEST
 START_TEST(approval_waits_for_somebody)
 {
     struct life l = life_at_first_step(
-        "{\"version\":\"v2\",\"steps\":[{\"weight\":5,\"hold\":{\"min\":\"2s\",\"until\":"
-        "\"approval\"}},{\"weight\":100}]}");
+        "{\"version\":\"v2\",\"warmup\":\"0s\",\"steps\":[{\"weight\":5,\"hold\":{\"min\":"
+        "\"2s\",\"until\":\"approval\"}},{\"weight\":100}]}");
 
     life_verdict(&l, JUDGE_CERTIFIED, 5000);
     life_tick(&l, 2);
@@ -267,18 +270,24 @@ START_TEST(approval_waits_for_somebody)
 }
 END_TEST
 
-START_TEST(warm_up_delays_evidence)
+START_TEST(a_hold_begins_after_the_warm_up)
 {
-    struct life l = life_at_first_step(
-        "{\"version\":\"v2\",\"warmup\":\"10s\",\"steps\":[{\"weight\":5,\"hold\":{\"min\":"
-        "\"1s\"}},{\"weight\":100}]}");
+    static const char *const until[] = {"evidence", "time"};
+    char spec[256];
+
+    snprintf(spec, sizeof(spec),
+             "{\"version\":\"v2\",\"warmup\":\"10s\",\"steps\":[{\"weight\":5,\"hold\":"
+             "{\"min\":\"2s\",\"until\":\"%s\"}},{\"weight\":100}]}",
+             until[_i]);
+    struct life l = life_at_first_step(spec);
 
     life_verdict(&l, JUDGE_CERTIFIED, 500);
     life_tick(&l, 9);
     ck_assert(!rollout_warm(&l.r));
-    ck_assert_uint_eq(l.r.weight, 500);
     life_tick(&l, 1);
     ck_assert(rollout_warm(&l.r));
+    ck_assert_uint_eq(l.r.weight, 500);
+    life_tick(&l, 2);
     ck_assert_uint_eq(l.r.weight, 10000);
 }
 END_TEST
@@ -360,7 +369,7 @@ END_TEST
 
 START_TEST(dead_version_is_taken_out)
 {
-    struct life l = life_at_first_step(PLAIN);
+    struct life l = life_at_first_step(WARMING);
 
     life_ready(&l, false);
     ck_assert_int_eq(l.r.reason, ROLLOUT_NO_ENDPOINT);
@@ -434,7 +443,7 @@ END_TEST
 
 START_TEST(observe_feeds_the_judge)
 {
-    struct life l = life_at_first_step(PLAIN);
+    struct life l = life_at_first_step(WARMING);
     struct judge_window w = {.stable = {.n = 950, .errors = 9},
                              .canary = {.n = 50, .errors = 25}};
     struct judge_report report;
@@ -743,7 +752,7 @@ int main(void)
     tcase_add_loop_test(t, no_data_neither_aborts_nor_advances, 0, 5);
     tcase_add_test(t, undecided_does_what_was_asked);
     tcase_add_test(t, approval_waits_for_somebody);
-    tcase_add_test(t, warm_up_delays_evidence);
+    tcase_add_loop_test(t, a_hold_begins_after_the_warm_up, 0, 2);
     tcase_add_test(t, paused_time_does_not_count);
     tcase_add_test(t, promote_while_shifting_waits_for_the_workers);
     tcase_add_test(t, stale_worker_holds);
