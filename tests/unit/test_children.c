@@ -138,7 +138,7 @@ START_TEST(test_what_a_child_gets)
           "[ -e fd/77 ] && exit 8;"
           "[ $(cut -d' ' -f5 stat) = $$ ] || exit 7;"
           "grep -q 'SigBlk:.*0000000000000000' status || exit 6;"
-          "grep -q 'SigIgn:.*0000000000000000' status || exit 5; exit 42");
+          "grep -q 'SigIgn:.*[08]0000000$' status || exit 5; exit 42"); /* 32, 33: libc's own */
     ck_assert_int_eq(dup2(STDERR_FILENO, 77), 77); /* left open by whoever started us */
     signal(SIGUSR1, SIG_IGN);                      /* must not be inherited */
     children_start(t.children);
