@@ -9,7 +9,7 @@
 #   make asan       the same programs under ASan and UBSan; make asan T=check-unit tests them
 #   make fuzz       fuzz targets, FUZZ_SECONDS=60 each; make fuzz T=h1_head for one
 #   make bench      CPU per request beside haproxy and nginx, into bench/results
-#   make check-unit check-scenario    one half of the tests; S=name for one scenario
+#   make check-unit check-scenario    one half of the tests; S=name for those with that name
 #   make clean      remove build/
 #
 # Knobs: DEV=1 (warnings are errors), MODE=release|asan|debug, CC, CFLAGS, LDFLAGS, V=1.
@@ -106,21 +106,28 @@ $(B)/tests/%: $(B)/tests/unit/%.o $(LIB)
 .SECONDARY:
 units: $(UNITS)
 
-check: deps-install all units
-	@$(MAKE) --no-print-directory check-unit check-scenario
+# What the README names installs first and then builds with what it found.
+SUB := $(MAKE) --no-print-directory
+JOBS := -j$(shell nproc 2>/dev/null || echo 2)
+check: deps-install
+	@$(SUB) $(JOBS) all units
+	@$(SUB) check-unit
+	@$(SUB) check-scenario
 check-unit: all units
-	@scripts/check-unit.sh $(B)
+	@scripts/check-unit.sh $(B) $(S)
 check-scenario: all
 	@MODE=$(MODE) scripts/check-scenario.sh $(B) $(S)
 
-demo: deps-install all
+demo: deps-install
+	@$(SUB) $(JOBS) all
 	@python3 scripts/demo.py --build $(B)
 
-bench: deps-install all
+bench: deps-install
+	@$(SUB) $(JOBS) all
 	@bench/run.sh $(B)
 
 asan debug:
-	@$(MAKE) --no-print-directory MODE=$@ $(or $(T),all)
+	@$(SUB) MODE=$@ $(or $(T),all)
 
 fuzz:
 	@scripts/fuzz.sh $(T)
