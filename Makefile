@@ -23,7 +23,7 @@ ifeq ($(VERSION),)
 VERSION := 0.0.0
 endif
 
-PKGS := libevent openssl libnghttp2 jansson hiredis libcurl sqlite3
+PKGS := libevent openssl jansson hiredis libcurl sqlite3
 HAVE_PKGS := $(shell pkg-config --exists $(PKGS) 2>/dev/null && echo yes)
 PKG_CFLAGS := $(if $(HAVE_PKGS),$(shell pkg-config --cflags $(PKGS)))
 
@@ -60,10 +60,10 @@ BINS := $(B)/sluice $(B)/sluice-control $(B)/sluicectl
 UNITS := $(patsubst tests/unit/%.c,$(B)/tests/%,$(sort $(wildcard tests/unit/test_*.c)))
 
 BASE_LIBS := -levent_core -levent_extra -lcrypto -lm
-LIBS.sluice := -ljansson -lssl -lnghttp2 $(BASE_LIBS)
+LIBS.sluice := -ljansson -lssl $(BASE_LIBS)
 LIBS.sluice-control := -ljansson -lsqlite3 -lcurl -lhiredis $(BASE_LIBS)
 LIBS.sluicectl := -ljansson -lcurl $(BASE_LIBS)
-LIBS.test := -ljansson -lsqlite3 -lcurl -lhiredis -lssl -lnghttp2 $(BASE_LIBS)
+LIBS.test := -ljansson -lsqlite3 -lcurl -lhiredis -lssl $(BASE_LIBS)
 
 Q := $(if $(V),,@)
 

@@ -7,7 +7,7 @@
 #   deps.sh --build --check   quietly check the build packages; explain and fail when one is missing
 set -eu
 
-build="gcc make pkg-config libevent-dev libssl-dev libnghttp2-dev libjansson-dev libhiredis-dev
+build="gcc make pkg-config libevent-dev libssl-dev libjansson-dev libhiredis-dev
 libcurl4-openssl-dev libsqlite3-dev"
 run="python3 redis-server check curl openssl"
 extra="clang libclang-rt-14-dev clang-format clang-tidy cppcheck mandoc haproxy nginx wrk
@@ -27,7 +27,7 @@ done
 
 if ! command -v dpkg-query >/dev/null 2>&1; then
     [ $install = no ] && [ $check = no ] && echo "needed (Debian names):" $packages
-    pkg-config --exists libevent openssl libnghttp2 jansson hiredis libcurl sqlite3 || {
+    pkg-config --exists libevent openssl jansson hiredis libcurl sqlite3 || {
         echo "deps: this is not Debian; install the equivalents of:" $build >&2
         exit 1
     }

@@ -13,8 +13,8 @@ install -m 755 "$build/sluicectl" "$dest$prefix/bin/"
 install -m 644 control/ctl/sluicectl.1 "$dest$prefix/share/man/man1/"
 install -m 644 config/sluice.jsonc.5 "$dest$prefix/share/man/man5/"
 install -m 644 proxy/proc/sluice.8 "$dest$prefix/share/man/man8/"
-install -m 644 config/examples/*.jsonc README.md CHANGELOG.md LICENSE \
-    "$dest$prefix/share/doc/sluice/examples/"
+install -m 644 README.md CHANGELOG.md LICENSE "$dest$prefix/share/doc/sluice/"
+install -m 644 config/examples/*.jsonc "$dest$prefix/share/doc/sluice/examples/"
 [ -e "$dest$etc/sluice/sluice.jsonc" ] ||
     install -m 640 config/examples/minimal.jsonc "$dest$etc/sluice/sluice.jsonc"
 if [ -d "${dest}/lib/systemd/system" ] || [ -n "$dest" ]; then

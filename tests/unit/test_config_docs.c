@@ -80,6 +80,17 @@ START_TEST(the_schema_is_json_and_knows_the_fields)
 }
 END_TEST
 
+START_TEST(the_readme_shows_the_smallest_config)
+{
+    struct str readme, minimal;
+
+    ck_assert_int_eq(sys_read_file(&arena, "README.md", 1 << 20, &readme), 0);
+    ck_assert_int_eq(sys_read_file(&arena, "config/examples/minimal.jsonc", 1 << 16, &minimal),
+                     0);
+    ck_assert_ptr_nonnull(memmem(readme.p, readme.n, minimal.p, minimal.n));
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("config_docs");
@@ -89,6 +100,7 @@ int main(void)
     arena_init(&arena, NULL, 0);
     tcase_add_test(tc, the_manual_lists_the_fields);
     tcase_add_test(tc, the_schema_is_json_and_knows_the_fields);
+    tcase_add_test(tc, the_readme_shows_the_smallest_config);
     suite_add_tcase(s, tc);
     srunner_run_all(r, CK_NORMAL);
 
