@@ -10,6 +10,7 @@
 #   make fuzz       fuzz targets, FUZZ_SECONDS=60 each; make fuzz T=h1_head for one
 #   make bench      CPU per request beside haproxy and nginx, into bench/results
 #   make check-unit check-scenario    one half of the tests; S=name for those with that name
+#   make conformance    hostile requests and answers of outside corpora (CONFORMANCE_DIR=../shared)
 #   make clean      remove build/
 #
 # Knobs: DEV=1 (warnings are errors), MODE=release|asan|debug, CC, CFLAGS, LDFLAGS, V=1.
@@ -126,6 +127,9 @@ bench: deps-install
 	@$(SUB) $(JOBS) all
 	@bench/run.sh $(B)
 
+conformance: all
+	@scripts/conformance.sh $(B)
+
 asan debug:
 	@$(SUB) MODE=$@ $(or $(T),all)
 
@@ -157,6 +161,6 @@ clean:
 help:
 	@sed -n '1,/^[^#]/{s/^# \{0,1\}//p}' Makefile
 
-.PHONY: FORCE all need-pkgs units check check-unit check-scenario demo bench asan debug fuzz lint \
+.PHONY: FORCE all need-pkgs units check conformance check-unit check-scenario demo bench asan debug fuzz lint \
         format deps deps-install install clean help
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

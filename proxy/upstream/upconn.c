@@ -248,23 +248,35 @@ static void end_answer(struct upconn *u)
     u->ops->end(u->borrower, STR_NONE);
 }
 
-static void read_body(struct upconn *u)
+/* What came with its head is looked at first: an answer that is broken, or that says it is the
+ * last and has bytes behind its end, is refused as a whole. Others are only cut off there. */
+static bool announce(struct upconn *u, enum h1_body_event e, bool rest)
+{
+    if (e == H1_BODY_BAD || (rest && !u->head->keep_alive && u->asked != METHOD_HEAD)) {
+        broken(u, CODEC_BAD);
+        return false;
+    }
+    call_head(u);
+    return u->borrower != NULL;
+}
+
+static void read_body(struct upconn *u, bool first)
 {
     struct block *b = io_take(&u->io);
-    enum h1_body_event e;
-    struct str rest;
+    enum h1_body_event e = h1_body_done(&u->body) ? H1_BODY_END : H1_BODY_MORE;
+    struct str rest = STR_NONE;
     bool more = true;
 
-    if (!b) {
-        if (h1_body_done(&u->body))
-            end_answer(u);
+    if (b)
+        e = h1_block_decode(&u->body, b, &rest);
+    u->dirty |= rest.n > 0;
+    if (first && !announce(u, e, rest.n > 0)) {
+        block_put(&u->io.set->blocks, b);
         return;
     }
-    e = h1_block_decode(&u->body, b, &rest);
-    u->dirty |= rest.n > 0;
     if (u->body.payload > BULK_FROM)
         u->io.bulk = true;
-    if (b->start < b->end)
+    if (b && b->start < b->end)
         more = u->ops->data(u->borrower, b);
     else
         block_put(&u->io.set->blocks, b);
@@ -293,11 +305,10 @@ static void on_data(struct upconn *u)
             return;
         h1_body_init(&u->body, u->head->framing, u->head->length);
         u->io.bulk = u->head->framing == FRAMING_LENGTH && u->head->length > BULK_FROM;
-        call_head(u);
-        if (!u->borrower)
-            return;
+        read_body(u, true);
+        return;
     }
-    read_body(u);
+    read_body(u, false);
 }
 
 void upconn_resume(struct upconn *u)

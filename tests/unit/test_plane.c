@@ -498,6 +498,30 @@ START_TEST(a_malformed_answer_is_502_and_ends_its_connection)
 }
 END_TEST
 
+static void play_excess(struct peers *p)
+{
+    dial(p);
+    put(p->client, GET);
+    take(p);
+    get(p, p->up, "\r\n\r\n");
+    put(p->up, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhello");
+    HAS(get(p, p->client, "answer\n"), "HTTP/1.1 502 ");
+    put(p->client, GET);
+    take(p);
+    get(p, p->up, "\r\n\r\n");
+    put(p->up, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2 \r\nhi\r\n0\r\n\r\n");
+    HAS(get(p, p->client, "answer\n"), "HTTP/1.1 502 ");
+}
+
+START_TEST(an_answer_with_a_broken_or_overlong_body_is_502)
+{
+    static struct result r;
+
+    run(play_excess, "", true, &r);
+    ck_assert_uint_eq(stat_get(&r.stats->slabs[0].violations[STATS_BAD_RESPONSE]), 2);
+}
+END_TEST
+
 static void play_abort(struct peers *p)
 {
     dial(p);
@@ -704,6 +728,7 @@ int main(void)
     tcase_add_test(t, expect_100_is_relayed);
     tcase_add_test(t, a_broken_answer_is_seen_as_broken);
     tcase_add_test(t, a_malformed_answer_is_502_and_ends_its_connection);
+    tcase_add_test(t, an_answer_with_a_broken_or_overlong_body_is_502);
     tcase_add_test(t, a_client_that_leaves_is_not_judged);
     tcase_add_test(t, first_byte_timeout_is_504);
     tcase_add_test(t, a_sticky_cookie_is_minted_once);

@@ -1,0 +1,13 @@
+#!/bin/sh
+# conformance.sh BUILD - hostile requests and answers from outside corpora through a real sluice.
+#
+# CONFORMANCE_DIR (../shared) holds http/corpus/*.jsonl and http/tools/run_corpus.py, run_resp.py;
+# they are no part of the project. Without them this says that it is skipped and succeeds.
+set -eu
+build=${1:?usage: conformance.sh BUILD}
+dir=${CONFORMANCE_DIR:-../shared}
+if [ ! -f "$dir/http/tools/run_corpus.py" ]; then
+    echo "conformance: SKIPPED, there are no corpora in $dir (set CONFORMANCE_DIR)"
+    exit 0
+fi
+exec python3 scripts/conformance.py --build "$build" --dir "$dir/http"
