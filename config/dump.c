@@ -140,6 +140,18 @@ static void put_keys(struct dumper *d, const struct field *f, const char *base)
     writer_close(d->w, ']');
 }
 
+static void put_networks(struct dumper *d, const struct field *f, const char *base)
+{
+    char room[NETWORK_TEXT];
+    size_t n;
+    const struct network *list = field_array(f, base, &n);
+
+    writer_open_flat(d->w, str_of(f->name), '[');
+    for (size_t i = 0; i < n; i++)
+        writer_text(d->w, STR_NONE, network_write(&list[i], room));
+    writer_close(d->w, ']');
+}
+
 static void put_group(struct dumper *d, const struct field *f, const char *base)
 {
     base += f->offset;
@@ -165,6 +177,9 @@ static void put_scalar(struct dumper *d, const struct field *f, const char *base
     case FIELD_NUMBER:
         memcpy(&number, base + f->offset, sizeof(number));
         writer_uint(d->w, key, number);
+        break;
+    case FIELD_BOOL:
+        writer_bool(d->w, key, *(const bool *)(const void *)(base + f->offset));
         break;
     case FIELD_MODE:
         memcpy(&number, base + f->offset, sizeof(number));
@@ -216,6 +231,9 @@ static void put_field(struct dumper *d, const struct field *f, const char *base)
         break;
     case FIELD_KEYS:
         put_keys(d, f, base);
+        break;
+    case FIELD_NETWORKS:
+        put_networks(d, f, base);
         break;
     case FIELD_SERVICE:
         memcpy(&index, base + f->offset, sizeof(index));

@@ -21,6 +21,11 @@ static bool no_sticky(const void *group)
     return ((const struct conf_sticky *)group)->by == CONF_STICKY_NONE;
 }
 
+static bool no_proxy_protocol(const void *group)
+{
+    return ((const struct conf_proxy_protocol *)group)->nfrom == 0;
+}
+
 static bool no_health(const void *group)
 {
     return !((const struct conf_health *)group)->enabled;
@@ -59,9 +64,25 @@ static const struct field control_fields[] = {
 };
 TABLE(control_table, conf_control, "control", control_fields);
 
+static const struct field proxy_protocol_fields[] = {
+    {"from", FIELD_NETWORKS, .required = true, MANY(conf_proxy_protocol, from), .min = 1,
+     .doc = "Networks that must begin every connection with a PROXY header, version 1 or 2; "
+            "connections from elsewhere are closed"},
+};
+TABLE(proxy_protocol_table, conf_proxy_protocol, "proxy_protocol", proxy_protocol_fields);
+
 static const struct field listener_fields[] = {
     {"address", FIELD_TEXT, FORM_LISTEN, .required = true, AT(conf_listener, address),
      .doc = "Address and port to accept HTTP connections on"},
+    {"trusted_proxies", FIELD_NETWORKS, MANY(conf_listener, trusted_proxies),
+     .computed = "nobody",
+     .doc = "Networks of proxies in front whose X-Forwarded-For, -Proto and -Host are kept and "
+            "extended; everybody else's are dropped"},
+    {"forwarded", FIELD_BOOL, AT(conf_listener, forwarded), .fallback = "false",
+     .doc = "Send Forwarded (RFC 7239) to endpoints as well"},
+    {"proxy_protocol", FIELD_GROUP, AT(conf_listener, proxy_protocol),
+     .of = &proxy_protocol_table, .absent = no_proxy_protocol, .computed = "no header is read",
+     .doc = "A PROXY header says who the client is"},
 };
 TABLE(listener_table, conf_listener, "listener", listener_fields);
 

@@ -16,6 +16,7 @@ enum field_kind {
     FIELD_TEXT,      /* struct str, checked by .form */
     FIELD_NUMBER,    /* uint32_t in min..max */
     FIELD_MODE,      /* uint32_t, written as octal text */
+    FIELD_BOOL,      /* bool */
     FIELD_DURATION,  /* uint64_t of milliseconds in min..max */
     FIELD_WORD,      /* int, one of .words */
     FIELD_WORDS,     /* unsigned, bits of .words */
@@ -26,6 +27,7 @@ enum field_kind {
     FIELD_WEIGHTS,   /* object version -> per cent: conf_version.weight */
     FIELD_MATCHES,   /* object name -> value: appends to conf_override.matches, kind = .min */
     FIELD_KEYS,      /* array of sources: array of conf_key */
+    FIELD_NETWORKS,  /* array of address prefixes: array of struct network */
     FIELD_SERVICE,   /* name of a service: size_t index */
     FIELD_VERSION    /* name of a version of the service around it: size_t index */
 };

@@ -1,5 +1,6 @@
 /*
- * lists.c - the fields with a notation of their own: endpoints, weights, matches, keys.
+ * lists.c - the fields with a notation of their own: endpoints, weights, matches, keys,
+ * networks.
  */
 #include "config/load.h"
 #include "config/units.h"
@@ -213,5 +214,31 @@ void load_keys(struct loader *l, const struct field *f, struct node *n, char *ba
 
         diag_hint(l->d, g, "write cookie:NAME, header:NAME or client_ip");
     }
+    field_set_array(f, base, list, used);
+}
+
+void load_networks(struct loader *l, const struct field *f, struct node *n, char *base)
+{
+    struct network *list = arena_zalloc(l->a, n->n * sizeof(*list) + 1);
+    size_t used = 0;
+    struct str text;
+
+    for (struct node *k = n->first; k; k = k->next) {
+        if (!load_string(l, k, &text))
+            continue;
+        if (network_parse(text, &list[used])) {
+            used++;
+            continue;
+        }
+
+        struct conf_diag *g =
+            diag_at(l->d, k, AT_VALUE, "not a network: \"%.*s\"", STR_ARG(load_shown(k)));
+
+        diag_hint(l->d, g,
+                  "write ADDRESS/BITS with no bits behind the prefix, as in 10.0.0.0/8 or "
+                  "2001:db8::/32");
+    }
+    if (n->n < f->min)
+        (void)diag_at(l->d, n, AT_VALUE, "must have at least one network");
     field_set_array(f, base, list, used);
 }

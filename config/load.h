@@ -58,6 +58,7 @@ void load_endpoints(struct loader *l, const struct field *f, struct node *n, cha
 void load_weights(struct loader *l, struct node *n);
 void load_matches(struct loader *l, const struct field *f, struct node *n, char *base);
 void load_keys(struct loader *l, const struct field *f, struct node *n, char *base);
+void load_networks(struct loader *l, const struct field *f, struct node *n, char *base);
 bool load_key_source(struct loader *l, struct str text, struct conf_key *key) MUST_CHECK;
 
 /* Index of version NAME in the service being loaded, or -1: reported at N. */

@@ -16,6 +16,7 @@ static const char *kind_text(const struct field *f)
         [FIELD_INCLUDE] = "list of patterns",
         [FIELD_TEXT] = "text",
         [FIELD_NUMBER] = "number",
+        [FIELD_BOOL] = "true or false",
         [FIELD_MODE] = "octal text",
         [FIELD_DURATION] = "duration",
         [FIELD_WORD] = "one of",
@@ -27,6 +28,7 @@ static const char *kind_text(const struct field *f)
         [FIELD_WEIGHTS] = "object of numbers",
         [FIELD_MATCHES] = "object of texts",
         [FIELD_KEYS] = "list of texts",
+        [FIELD_NETWORKS] = "list of networks",
         [FIELD_SERVICE] = "name of a service",
         [FIELD_VERSION] = "name of a version",
     };

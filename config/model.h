@@ -12,6 +12,7 @@
  */
 #pragma once
 #include "proxy/base/arena.h"
+#include "proxy/base/network.h"
 
 #define CONF_WEIGHT_FULL 10000 /* 100 % */
 
@@ -99,11 +100,20 @@ struct conf_route {
     size_t service;
 };
 
+struct conf_proxy_protocol { /* a PROXY header is required from these, others are refused */
+    struct network *from;
+    size_t nfrom; /* 0: no header is read */
+};
+
 struct conf_listener {
     struct str name;
-    struct str address; /* as written */
-    struct str host;    /* "0.0.0.0", "127.0.0.1", "::" */
-    uint16_t port;      /* 0: the kernel picks; only tests want that */
+    struct str address;              /* as written */
+    struct str host;                 /* "0.0.0.0", "127.0.0.1", "::" */
+    uint16_t port;                   /* 0: the kernel picks; only tests want that */
+    struct network *trusted_proxies; /* whose X-Forwarded-* count */
+    size_t ntrusted_proxies;
+    bool forwarded; /* write Forwarded (RFC 7239) as well */
+    struct conf_proxy_protocol proxy_protocol;
 };
 
 struct conf_control {

@@ -79,7 +79,7 @@ static void put_default(struct writer *w, const struct field *f)
 
     if (!f->fallback)
         return;
-    if (f->kind == FIELD_NUMBER) {
+    if (f->kind == FIELD_NUMBER || f->kind == FIELD_BOOL) {
         writer_raw(w, STR("default"), str_of(f->fallback));
     } else if (f->kind == FIELD_WORDS || f->kind == FIELD_KEYS) {
         writer_open_flat(w, STR("default"), '[');
@@ -170,6 +170,12 @@ static void put_value(struct writer *w, const struct field *f)
         break;
     case FIELD_KEYS:
         put_strings(w, f, "^(cookie:.+|header:.+|client_ip)$");
+        break;
+    case FIELD_NETWORKS:
+        put_strings(w, f, "^[0-9a-fA-F.:]+(/[0-9]{1,3})?$");
+        break;
+    case FIELD_BOOL:
+        put_type(w, "boolean");
         break;
     case FIELD_INCLUDE:
         put_strings(w, f, NULL);

@@ -248,6 +248,16 @@ static void load_number(struct loader *l, const struct field *f, struct node *n,
     }
 }
 
+static void load_bool(struct loader *l, const struct field *f, struct node *n, char *base)
+{
+    bool value = json_is_true(n->json);
+
+    if (n->kind == NODE_BOOL)
+        memcpy(base + f->offset, &value, sizeof(value));
+    else
+        load_wrong_kind(l, n, "true or false");
+}
+
 static void load_mode_field(struct loader *l, const struct field *f, struct node *n, char *base)
 {
     struct str s;
@@ -401,7 +411,8 @@ static void load_format(struct loader *l, const struct node *n)
 /* The JSON kind that N must have before its field's own function looks at it. */
 static bool has_kind(struct loader *l, const struct field *f, const struct node *n)
 {
-    bool array = f->kind == FIELD_WORDS || f->kind == FIELD_ENDPOINTS || f->kind == FIELD_KEYS;
+    bool array = f->kind == FIELD_WORDS || f->kind == FIELD_ENDPOINTS ||
+                 f->kind == FIELD_KEYS || f->kind == FIELD_NETWORKS;
     bool object = f->kind == FIELD_WEIGHTS || f->kind == FIELD_MATCHES;
 
     if (array && n->kind != NODE_ARRAY)
@@ -429,6 +440,9 @@ void load_value(struct loader *l, const struct field *f, struct node *n, char *b
     case FIELD_NUMBER:
         load_number(l, f, n, base);
         break;
+    case FIELD_BOOL:
+        load_bool(l, f, n, base);
+        break;
     case FIELD_MODE:
         load_mode_field(l, f, n, base);
         break;
@@ -453,6 +467,9 @@ void load_value(struct loader *l, const struct field *f, struct node *n, char *b
         break;
     case FIELD_KEYS:
         load_keys(l, f, n, base);
+        break;
+    case FIELD_NETWORKS:
+        load_networks(l, f, n, base);
         break;
     case FIELD_SERVICE:
         load_service_name(l, f, n, base);
@@ -493,6 +510,9 @@ void load_default(struct loader *l, const struct field *f, char *base)
         ok = s.n == 0 || str_to_u64(s, f->max, &number);
         small = (uint32_t)number;
         memcpy(base + f->offset, &small, sizeof(small));
+        break;
+    case FIELD_BOOL:
+        *(bool *)(void *)(base + f->offset) = str_eq(s, STR("true"));
         break;
     case FIELD_MODE:
         ok = unit_mode(s, &small);

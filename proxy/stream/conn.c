@@ -44,6 +44,7 @@ static void on_grave(void *arg)
 {
     struct conn *c = CAST(conn, CONN_MAGIC, arg);
 
+    listener_unref(c->listener);
     c->magic = 0;
     slab_put(&c->plane->conns, c);
 }
@@ -190,7 +191,8 @@ static void on_over(void *self, struct stream *s)
 
 static void begin(struct conn *c)
 {
-    struct downstream to = {.ops = &conn_ops, .over = on_over, .self = c};
+    struct downstream to = {
+        .ops = &conn_ops, .over = on_over, .self = c, .listener = c->listener};
 
     c->stream = stream_new(c->plane, to, str_of(c->ip));
     c->close = c->cut = c->chunked = c->answered = false;
@@ -566,11 +568,12 @@ static void set_ip(struct conn *c, const struct sockaddr *peer)
         inet_ntop(AF_INET6, &v6->sin6_addr, c->ip, sizeof(c->ip));
 }
 
-void conn_open(struct plane *p, int fd, const struct sockaddr *peer)
+void conn_open(struct listener *l, int fd, const struct sockaddr *peer)
 {
+    struct plane *p = l->plane;
     struct conn *c = slab_get(&p->conns);
 
-    *c = (struct conn){.magic = CONN_MAGIC, .plane = p};
+    *c = (struct conn){.magic = CONN_MAGIC, .plane = p, .listener = listener_ref(l)};
     c->next.cb = on_next;
     set_ip(c, peer);
     deadline_init(&c->deadline, on_deadline, c);

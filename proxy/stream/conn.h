@@ -28,6 +28,7 @@ struct conn { /* owned by the plane, from conn_open to conn_close */
     uint32_t magic;
     enum conn_state state;
     struct plane *plane;
+    struct listener *listener; /* it came in there */
     LIST_ENTRY(conn) link;
     struct io io;
     struct stream *stream;    /* owned; NULL while IDLE */
@@ -46,8 +47,8 @@ struct conn { /* owned by the plane, from conn_open to conn_close */
     char ip[INET6_ADDRSTRLEN];
 };
 
-/* Take over an accepted, non-blocking FD and read what is there. */
-void conn_open(struct plane *p, int fd, const struct sockaddr *peer);
+/* Take over an accepted, non-blocking FD and read what is there. PEER is who it counts as. */
+void conn_open(struct listener *l, int fd, const struct sockaddr *peer);
 /* At once, whatever state it is in; an exchange ends as END_DRAINED. */
 void conn_close(struct conn *c);
 /* The plane drains: close if idle, else after the exchange. */

@@ -2,7 +2,7 @@
  * option of a client removes them. */
 #include "proxy/stream/forward.h"
 
-#include "proxy/http/head_write.h"
+#include "proxy/http/forwarded.h"
 
 #define TRACE_ID    32
 #define TRACEPARENT 55 /* "00-" 32 hex "-" 16 hex "-" 2 hex */
@@ -20,6 +20,20 @@ static const bool skip_request[FIELD_NIDS] = {
     [FIELD_X_FORWARDED_PORT] = true,
     [FIELD_X_FORWARDED_PROTO] = true,
     [FIELD_X_FORWARDED_PREFIX] = true,
+    [FIELD_X_REQUEST_ID] = true,
+    [FIELD_TRACEPARENT] = true,
+    [FIELD_EXPECT] = true,
+};
+
+/* Of a trusted peer: what it says of hops before it stays true. */
+static const bool skip_trusted[FIELD_NIDS] = {
+    [FIELD_HOST] = true,
+    [FIELD_CONTENT_LENGTH] = true,
+    [FIELD_TRANSFER_ENCODING] = true,
+    [FIELD_FORWARDED] = true,
+    [FIELD_X_FORWARDED_FOR] = true,
+    [FIELD_X_FORWARDED_HOST] = true,
+    [FIELD_X_FORWARDED_PROTO] = true,
     [FIELD_X_REQUEST_ID] = true,
     [FIELD_TRACEPARENT] = true,
     [FIELD_EXPECT] = true,
@@ -86,6 +100,23 @@ void forward_ids(struct stream *s)
         sane_trace(trace) ? (struct str){trace.p + 3, TRACE_ID} : random_hex(s, TRACE_ID);
 }
 
+static const struct conf_listener *listener_conf(const struct stream *s)
+{
+    return s->to.listener ? s->to.listener->conf : NULL;
+}
+
+void forward_client(struct stream *s)
+{
+    const struct conf_listener *l = listener_conf(s);
+    uint8_t ip[16];
+
+    if (!l || l->ntrusted_proxies == 0 || !network_ip(s->peer, ip))
+        return;
+    s->trusted = network_match(l->trusted_proxies, l->ntrusted_proxies, ip);
+    if (s->trusted)
+        s->client = forwarded_client(&s->req, l->trusted_proxies, l->ntrusted_proxies, s->peer);
+}
+
 void forward_strip_flags(struct stream *s)
 {
     static const struct str prefix = STR_INIT("x-flag-");
@@ -116,19 +147,34 @@ static void put_traceparent(struct out *o, struct stream *s)
     out_put(o, STR("-01\r\n"));
 }
 
+/* For whom the request is made: X-Forwarded-* and, if asked for, Forwarded. */
+static void put_forwarded(struct out *o, struct stream *s, struct str host)
+{
+    const struct conf_listener *l = listener_conf(s);
+    struct str proto = s->trusted ? forwarded_proto(&s->req) : STR_NONE;
+    struct str given = s->trusted ? head_get(&s->req, FIELD_X_FORWARDED_HOST) : STR_NONE;
+
+    proto = proto.n ? proto : STR("http");
+    forwarded_write_for(o, &s->req, s->trusted, s->peer);
+    head_write_known(o, STR("X-Forwarded-Proto"), proto);
+    if (given.n || s->req.authority.n)
+        head_write_known(o, STR("X-Forwarded-Host"), given.n ? given : host);
+    if (l && l->forwarded)
+        forwarded_write_element(o, &s->req, s->trusted, s->peer,
+                                s->req.authority.n ? host : STR_NONE, STR("http"));
+}
+
 void forward_request(struct stream *s, struct message *m)
 {
     struct str host = head_authority(&s->req);
-    size_t cap = EXTRA_SLACK + 2 * host.n + s->client.n + s->request_id.n + s->flag_lines.n;
+    size_t cap = EXTRA_SLACK + 2 * host.n + s->request_id.n + s->flag_lines.n +
+                 forwarded_size(&s->req, s->peer, host);
     struct out o = out_init(arena_alloc(&s->arena, cap), cap);
 
     if (!host.n)
         host = s->endpoint_name; /* HTTP/1.0 without one; HTTP/1.1 must have it */
     head_write_known(&o, STR("Host"), host);
-    head_write_known(&o, STR("X-Forwarded-For"), s->client);
-    head_write_known(&o, STR("X-Forwarded-Proto"), STR("http"));
-    if (s->req.authority.n)
-        head_write_known(&o, STR("X-Forwarded-Host"), host);
+    put_forwarded(&o, s, host);
     head_write_known(&o, STR("X-Request-Id"), s->request_id);
     put_traceparent(&o, s);
     out_put(&o, s->req.minor ? STR("Via: 1.1 sluice\r\n") : STR("Via: 1.0 sluice\r\n"));
@@ -138,7 +184,7 @@ void forward_request(struct stream *s, struct message *m)
     ASSERT(!o.full);
     *m = (struct message){
         .from = &s->req,
-        .skip = skip_request,
+        .skip = s->trusted ? skip_trusted : skip_request,
         .extra = out_text(&o),
         .framing = s->req.framing,
         .length = s->req.length,

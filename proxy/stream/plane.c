@@ -11,6 +11,7 @@
 #include "proxy/stream/attempt.h"
 #include "proxy/stream/conn.h"
 #include "proxy/stream/plane_state.h"
+#include "proxy/stream/preface.h"
 
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -22,14 +23,7 @@
 #define ACCEPT_PAUSE_MS 100 /* after running out of descriptors */
 #define KEEP_CONNS      4096
 #define KEEP_STREAMS    1024
-
-struct listener { /* owned by the plane */
-    LIST_ENTRY(listener) link;
-    struct plane *plane;
-    struct watch watch;
-    char *name;
-    int fd;
-};
+#define KEEP_PREFACES   64
 
 static void on_flush(void *arg)
 {
@@ -39,6 +33,31 @@ static void on_flush(void *arg)
 }
 
 /* ---- listeners ---- */
+
+struct listener *listener_ref(struct listener *l)
+{
+    l->refs++;
+    return l;
+}
+
+void listener_unref(struct listener *l)
+{
+    if (--l->refs)
+        return;
+    xfree(l->name);
+    xfree(l);
+}
+
+/* What the newest snapshot says about L. */
+static void find_conf(struct listener *l)
+{
+    const struct tables *t = l->plane->tables;
+
+    l->conf = NULL;
+    for (size_t i = 0; t && i < t->conf->nlisteners; i++)
+        if (str_eq(t->conf->listeners[i].name, str_of(l->name)))
+            l->conf = &t->conf->listeners[i];
+}
 
 static void pause_accepting(struct plane *p)
 {
@@ -61,7 +80,10 @@ static void on_acceptable(void *arg, unsigned what)
         int fd = accept4(l->fd, (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
         if (fd >= 0) {
-            conn_open(l->plane, fd, (struct sockaddr *)&peer);
+            if (l->conf && l->conf->proxy_protocol.nfrom)
+                preface_open(l, fd, &peer);
+            else
+                conn_open(l, fd, (struct sockaddr *)&peer);
             continue;
         }
         if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
@@ -85,9 +107,11 @@ void plane_listen(struct plane *p, const char *name, int fd)
     struct listener *l = xcalloc(1, sizeof(*l));
     int one = 1;
 
+    l->refs = 1;
     l->plane = p;
     l->name = xstrdup(name);
     l->fd = fd;
+    find_conf(l);
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)); /* inherited */
     LIST_INSERT_HEAD(&p->listeners, l, link);
     if (!timer_pending(&p->accept_timer))
@@ -99,8 +123,9 @@ static void listener_close(struct listener *l)
     watch_stop(&l->watch);
     LIST_REMOVE(l, link);
     sys_close(l->fd);
-    xfree(l->name);
-    xfree(l);
+    l->fd = -1;
+    l->conf = NULL;
+    listener_unref(l);
 }
 
 void plane_unlisten(struct plane *p, const char *name)
@@ -119,12 +144,15 @@ void plane_unlisten(struct plane *p, const char *name)
 int plane_apply_snapshot(struct plane *p, struct str doc, uint64_t *generation, char **why)
 {
     struct tables *old = p->tables;
+    struct listener *l;
     struct snapshot snap;
 
     if (snapshot_parse(doc, &snap, why) < 0)
         return -1;
     p->tables = tables_new(&snap, &p->pool, p->deadlines, old, rng_next(&p->rng),
                            p->opt.slot * (SPLIT_POINTS / STATS_MAX_WORKERS));
+    LIST_FOREACH (l, &p->listeners, link)
+        find_conf(l);
     tables_unref(old);
     *generation = snap.generation;
     stat_set(&p->stats->generation, snap.generation);
@@ -179,10 +207,12 @@ struct plane *plane_new(struct loop *l, const struct plane_options *o)
     slab_init(&p->conns, sizeof(struct conn), KEEP_CONNS);
     slab_init(&p->streams, sizeof(struct stream), KEEP_STREAMS);
     slab_init(&p->attempts, sizeof(struct attempt), KEEP_STREAMS);
+    slab_init(&p->prefaces, sizeof(struct preface), KEEP_PREFACES);
     p->flag_ctx = flag_ctx_new();
     access_log_init(&p->log, &p->stats->log_dropped);
     LIST_INIT(&p->listeners);
     LIST_INIT(&p->open);
+    LIST_INIT(&p->prefaces_open);
     timer_init(&p->drain_timer, l, on_drain_deadline, p);
     timer_init(&p->accept_timer, l, on_accept_timer, p);
     loop_add_flusher(l, &p->flusher, on_flush, p);
@@ -199,9 +229,19 @@ static void on_grave(void *arg)
     slab_release(&p->conns);
     slab_release(&p->streams);
     slab_release(&p->attempts);
+    slab_release(&p->prefaces);
     slab_release(&p->pool.upconns);
     p->magic = 0;
     xfree(p);
+}
+
+/* Nobody has asked for anything yet on these. */
+static void close_prefaces(struct plane *p)
+{
+    struct preface *f;
+
+    while ((f = LIST_FIRST(&p->prefaces_open)))
+        preface_close(f);
 }
 
 void plane_free(struct plane *p)
@@ -214,6 +254,7 @@ void plane_free(struct plane *p)
     timer_stop(&p->accept_timer);
     p->on_drained = NULL;
     plane_unlisten(p, NULL);
+    close_prefaces(p);
     while ((c = LIST_FIRST(&p->open)))
         conn_close(c);
     loop_unpost(p->loop, &p->drain_done);
@@ -263,6 +304,7 @@ void plane_drain(struct plane *p, uint64_t deadline_ms, loop_cb *done, void *arg
     p->drained_arg = arg;
     p->draining = true;
     plane_unlisten(p, NULL);
+    close_prefaces(p);
     timer_start(&p->drain_timer, deadline_ms);
     for (c = LIST_FIRST(&p->open); c; c = next) {
         next = LIST_NEXT(c, link);

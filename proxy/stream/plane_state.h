@@ -22,6 +22,19 @@
 #define CLIENT_LINGER_MS 2000  /* reading on after an early answer, so that it is received */
 #define EXPECT_MS        1000  /* a body held back for 100 (Continue) goes up after this */
 
+/* A listening socket, or what connections that came in there still ask after it is closed. */
+struct listener {
+    LIST_ENTRY(listener) link;
+    unsigned refs; /* the plane's while it listens, and one for each connection */
+    struct plane *plane;
+    struct watch watch;
+    char *name;
+    int fd;                           /* -1: closed */
+    const struct conf_listener *conf; /* in plane->tables; NULL: not named there */
+};
+struct listener *listener_ref(struct listener *l);
+void listener_unref(struct listener *l);
+
 struct plane {
     uint32_t magic;
     struct loop *loop;
@@ -32,13 +45,14 @@ struct plane {
     struct deadlines *deadlines;
     struct deadline_queue *head_queue, *idle_queue, *stall_queue, *linger_queue, *expect_queue;
     struct pool pool;
-    struct slab conns, streams, attempts;
+    struct slab conns, streams, attempts, prefaces;
     struct tables *tables; /* the newest snapshot; NULL before the first */
     struct flagset *flags; /* the newest flag set; NULL before the first */
     struct flag_ctx *flag_ctx;
     struct access_log log;
     LIST_HEAD(, listener) listeners;
     LIST_HEAD(, conn) open; /* connections of clients */
+    LIST_HEAD(, preface) prefaces_open;
     unsigned nopen;
     struct timer drain_timer, accept_timer;
     struct flusher flusher;

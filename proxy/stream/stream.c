@@ -47,7 +47,7 @@ static void on_expect_timeout(void *arg)
     release_body(CAST(stream, STREAM_MAGIC, arg));
 }
 
-struct stream *stream_new(struct plane *p, struct downstream to, struct str client)
+struct stream *stream_new(struct plane *p, struct downstream to, struct str peer)
 {
     struct stream *s = slab_get(&p->streams);
 
@@ -55,7 +55,7 @@ struct stream *stream_new(struct plane *p, struct downstream to, struct str clie
     s->magic = STREAM_MAGIC;
     s->plane = p;
     s->to = to;
-    s->client = client;
+    s->client = s->peer = peer;
     s->wall_ms = loop_wall_ms(p->loop);
     s->entered_us[STREAM_READ] = loop_now_us(p->loop);
     s->replayable = true;
@@ -255,6 +255,7 @@ void stream_start(struct stream *s)
     stream_enter(s, STREAM_ROUTE);
     metrics_begin(s);
     forward_ids(s);
+    forward_client(s);
     s->tables = tables_ref(s->plane->tables);
     if (s->req.method == METHOD_CONNECT || s->req.method == METHOD_TRACE) {
         stream_fail(s, END_BAD_METHOD, 0, STR_NONE);

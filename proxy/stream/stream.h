@@ -40,6 +40,7 @@ struct downstream {
     /* The stream is over and forgets the connection. */
     void (*over)(void *self, struct stream *s);
     void *self;
+    const struct listener *listener; /* NULL: nobody is trusted */
 };
 
 struct stream { /* owned by its conn, from stream_new to stream_finish */
@@ -49,7 +50,8 @@ struct stream { /* owned by its conn, from stream_new to stream_finish */
     enum ending why;
     struct plane *plane;
     struct downstream to;
-    struct str client; /* address as text; the conn's */
+    struct str peer;   /* address of the connection's other end, as text; the conn's */
+    struct str client; /* the same, or what a trusted peer said of it */
     struct tables *tables;
     const struct service_row *service; /* NULL until routed */
     struct version_row *version;       /* NULL until chosen */
@@ -64,6 +66,7 @@ struct stream { /* owned by its conn, from stream_new to stream_finish */
     int status;                   /* of the final answer; 0: none yet */
     unsigned tries;
     bool overridden;
+    bool trusted;                 /* the peer may say who it speaks for */
     bool hold;                    /* the body waits for 100 (Continue) */
     bool replayable;              /* all of the request so far is in memory */
     bool fresh;                   /* the next attempt takes no pooled connection */
@@ -83,7 +86,7 @@ struct stream { /* owned by its conn, from stream_new to stream_finish */
     char room[STREAM_ROOM];
 };
 
-struct stream *stream_new(struct plane *p, struct downstream to, struct str client);
+struct stream *stream_new(struct plane *p, struct downstream to, struct str peer);
 
 /* The head is in s->req: route it and send it on. */
 void stream_start(struct stream *s);
