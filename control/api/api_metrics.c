@@ -171,6 +171,7 @@ void api_metrics_get(struct api_request *req)
     const struct engine *e = api_engine(req);
     struct gathered g = {0};
     struct flagsync_status flags;
+    bool open = api_accepts(req, "application/openmetrics-text");
     size_t n;
 
     gather(&g, e);
@@ -199,8 +200,8 @@ void api_metrics_get(struct api_request *req)
                           .config_ok = !e->config_rejected,
                           .generation = publish_applied(e->publish),
                           .workers_up = workers_up(e)},
-        &n);
+        open ? METRICS_OPEN : METRICS_TEXT, &n);
     gathered_release(&g);
-    api_reply_raw(req, 200, METRICS_TYPE, (struct str){text, n});
+    api_reply_raw(req, 200, open ? METRICS_OPEN_TYPE : METRICS_TYPE, (struct str){text, n});
     xfree(text);
 }

@@ -1,5 +1,5 @@
 /*
- * metrics.c - the counters as Prometheus text.
+ * metrics.c - the counters as Prometheus or OpenMetrics text.
  *
  * One function a family; each begins with its HELP and TYPE and leaves both out when there is
  * no sample. Series are bounded: labels come from the configuration and from fixed tables only.
@@ -22,6 +22,7 @@
 struct text {
     char *p;
     size_t n, cap;
+    enum metrics_format format;
 };
 
 PRINTF_LIKE(2, 3) static void put(struct text *t, const char *fmt, ...)
@@ -44,18 +45,36 @@ PRINTF_LIKE(2, 3) static void put(struct text *t, const char *fmt, ...)
     }
 }
 
-/* A label value between quotes; the format escapes three characters. */
+static void put_str(struct text *t, struct str s)
+{
+    if (t->cap - t->n <= s.n) { /* room for a NUL stays */
+        t->cap = t->cap * 2 + s.n;
+        t->p = xrealloc(t->p, t->cap);
+    }
+    if (s.n)
+        memcpy(t->p + t->n, s.p, s.n);
+    t->n += s.n;
+}
+
+/* A label value between quotes; the formats escape three characters. */
 static void put_value(struct text *t, struct str s)
 {
-    put(t, "\"");
-    for (size_t i = 0; i < s.n; i++)
-        if (s.p[i] == '"' || s.p[i] == '\\')
-            put(t, "\\%c", s.p[i]);
-        else if (s.p[i] == '\n')
-            put(t, "\\n");
-        else
-            put(t, "%c", s.p[i]);
-    put(t, "\"");
+    size_t plain = 0;
+
+    put_str(t, STR("\""));
+    for (size_t i = 0; i < s.n; i++) {
+        if (s.p[i] != '"' && s.p[i] != '\\' && s.p[i] != '\n')
+            continue;
+        put_str(t, (struct str){s.p + plain, i - plain});
+        put_str(t, STR("\\"));
+        plain = i;
+        if (s.p[i] == '\n') {
+            put_str(t, STR("n"));
+            plain++;
+        }
+    }
+    put_str(t, str_skip(s, plain));
+    put_str(t, STR("\""));
 }
 
 /* `{a="b",c="d"} `: NAME and value in turn, up to a NULL name; nothing when there are none. */
@@ -67,10 +86,12 @@ struct label {
 static void put_labels(struct text *t, const struct label *l)
 {
     for (size_t i = 0; l[i].name; i++) {
-        put(t, "%s%s=", i ? "," : "{", l[i].name);
+        put_str(t, i ? STR(",") : STR("{"));
+        put_str(t, str_of(l[i].name));
+        put_str(t, STR("="));
         put_value(t, l[i].value);
     }
-    put(t, "%s", l[0].name ? "} " : " ");
+    put_str(t, l[0].name ? STR("} ") : STR(" "));
 }
 
 #define LABELS(...) ((const struct label[]){__VA_ARGS__, {NULL, STR_NONE}})
@@ -78,14 +99,14 @@ static void put_labels(struct text *t, const struct label *l)
 
 static void put_u64(struct text *t, const char *name, const struct label *l, uint64_t v)
 {
-    put(t, "%s", name);
+    put_str(t, str_of(name));
     put_labels(t, l);
     put(t, "%llu\n", (unsigned long long)v);
 }
 
 static void put_double(struct text *t, const char *name, const struct label *l, double v)
 {
-    put(t, "%s", name);
+    put_str(t, str_of(name));
     put_labels(t, l);
     if (isinf(v))
         put(t, "%sInf\n", v < 0 ? "-" : "+");
@@ -93,9 +114,14 @@ static void put_double(struct text *t, const char *name, const struct label *l, 
         put(t, "%.10g\n", v);
 }
 
+/* OpenMetrics names the family of a counter without the suffix of its samples. */
 static void family(struct text *t, const char *name, const char *type, const char *help)
 {
-    put(t, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+    struct str s = str_of(name), suffix = STR("_total");
+
+    if (t->format == METRICS_OPEN && strcmp(type, "counter") == 0 && str_ends(s, suffix))
+        s.n -= suffix.n;
+    put(t, "# HELP %.*s %s\n# TYPE %.*s %s\n", STR_ARG(s), help, STR_ARG(s), type);
 }
 
 /* --- traffic --- */
@@ -429,9 +455,9 @@ static void put_self(struct text *t, const struct metrics *m)
     put_memory(t);
 }
 
-char *metrics_text(const struct metrics *m, size_t *n)
+char *metrics_text(const struct metrics *m, enum metrics_format format, size_t *n)
 {
-    struct text t = {.p = xmalloc(16384), .cap = 16384};
+    struct text t = {.p = xmalloc(16384), .cap = 16384, .format = format};
 
     put_versions(&t, m);
     put_endpoints(&t, m);
@@ -441,6 +467,9 @@ char *metrics_text(const struct metrics *m, size_t *n)
     put_results(&t, m);
     put_flags(&t, m);
     put_self(&t, m);
+    if (format == METRICS_OPEN)
+        put_str(&t, STR("# EOF\n"));
+    t.p[t.n] = '\0';
     *n = t.n;
     return t.p;
 }

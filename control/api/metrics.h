@@ -1,5 +1,5 @@
 /*
- * metrics.h - Prometheus text (0.0.4) of everything that is counted.
+ * metrics.h - everything that is counted, as Prometheus text (0.0.4) or OpenMetrics (1.0.0).
  *
  * Pure but for reading the shared counters: the caller describes what exists (names and cells)
  * in a struct metrics and gets text. Every list may be empty; text is borrowed. Label values
@@ -9,7 +9,10 @@
 #include "proxy/base/stats.h"
 #include "proxy/base/str.h"
 
-#define METRICS_TYPE "text/plain; version=0.0.4; charset=utf-8"
+enum metrics_format { METRICS_TEXT, METRICS_OPEN };
+
+#define METRICS_TYPE      "text/plain; version=0.0.4; charset=utf-8"
+#define METRICS_OPEN_TYPE "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
 struct metrics_version { /* one for each version of each service */
     struct str service, version;
@@ -72,4 +75,4 @@ struct metrics {
 };
 
 /* The text, malloc'd (xfree), NUL-terminated; its length in *N. */
-char *metrics_text(const struct metrics *m, size_t *n);
+char *metrics_text(const struct metrics *m, enum metrics_format format, size_t *n);

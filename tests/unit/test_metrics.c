@@ -116,7 +116,7 @@ START_TEST(test_empty)
     struct stats *st = stats_some();
     struct metrics m = {.stats = st, .version = "1.2", .flags_stale_seconds = -1};
     size_t n;
-    char *text = metrics_text(&m, &n);
+    char *text = metrics_text(&m, METRICS_TEXT, &n);
 
     ck_assert_uint_eq(strlen(text), n);
     ck_assert_int_gt(check_format(text), 10);
@@ -169,7 +169,7 @@ START_TEST(test_everything)
     stat_add(&v->duration[hist_bucket(99000000)], 1);
     stat_add(&v->duration_sum_us, 99081400);
     stat_add(&st->slabs[0].violations[STATS_BAD_HOST], 2);
-    text = metrics_text(&m, &n);
+    text = metrics_text(&m, METRICS_TEXT, &n);
     check_format(text);
     check_has(text, "sluice_requests_total{service=\"shop\",version=\"v1\",code=\"200\","
                     "method=\"GET\"} 5\n");
@@ -209,7 +209,7 @@ START_TEST(test_buckets_are_exact)
 
     for (int i = 0; i < HIST_BUCKETS; i++)
         stat_add(&v->duration[i], 1);
-    text = metrics_text(&m, &n);
+    text = metrics_text(&m, METRICS_TEXT, &n);
     for (const char *p = text; (p = strstr(p, "sluice_request_duration_seconds_bucket{"));
          p++) {
         const char *q = strstr(p, "le=\"");
@@ -230,6 +230,30 @@ START_TEST(test_buckets_are_exact)
 }
 END_TEST
 
+/* The same samples; families of counters lose their suffix, and the end is marked. */
+START_TEST(test_open_metrics)
+{
+    struct stats *st = stats_some();
+    struct metrics_version version = {STR("s"), STR("v"), 1, 1, NAN};
+    struct metrics m = {.stats = st, .versions = &version, .nversions = 1, .version = "1"};
+    size_t n;
+    char *text;
+
+    stat_add(&st->slabs[0].versions[1].requests[stats_code_index(200)][STATS_METHOD_GET], 5);
+    text = metrics_text(&m, METRICS_OPEN, &n);
+    check_has(text, "# TYPE sluice_requests counter\n");
+    check_has(text, "# TYPE sluice_request_duration_seconds histogram\n");
+    check_has(text, "sluice_requests_total{service=\"s\",version=\"v\",code=\"200\","
+                    "method=\"GET\"} 5\n");
+    ck_assert_ptr_null(strstr(text, "# TYPE sluice_requests_total"));
+    ck_assert_uint_eq(strlen(text), n);
+    ck_assert_str_eq(text + n - 6, "# EOF\n");
+    ck_assert_ptr_eq(strstr(text, "# EOF"), text + n - 6);
+    xfree(text);
+    stats_unmap(st);
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("metrics");
@@ -240,6 +264,7 @@ int main(void)
     tcase_add_test(tc, test_empty);
     tcase_add_test(tc, test_everything);
     tcase_add_test(tc, test_buckets_are_exact);
+    tcase_add_test(tc, test_open_metrics);
     suite_add_tcase(s, tc);
     srunner_run_all(r, CK_NORMAL);
     failed = srunner_ntests_failed(r);
