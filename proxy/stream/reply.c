@@ -34,13 +34,13 @@ static void put_fields(struct out *o, struct stream *s, int status)
         head_write_known(o, STR("X-Request-Id"), s->request_id);
 }
 
-void reply_send(struct stream *s, int status, struct str what)
+void reply_send(struct stream *s, int status, struct str what, bool last)
 {
     struct block *b = block_get(&s->plane->ios.blocks, false);
     char fields[FIELDS_MAX];
     struct out o = out_init(fields, sizeof(fields));
     struct out text = out_init(b->data + b->end, TEXT_MAX);
-    struct message m = {.status = status, .framing = FRAMING_LENGTH};
+    struct message m = {.status = status, .framing = FRAMING_LENGTH, .last = last};
 
     put_fields(&o, s, status);
     out_u64(&text, (uint64_t)status);

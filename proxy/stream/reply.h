@@ -7,5 +7,6 @@
 #pragma once
 #include "proxy/stream/stream.h"
 
-/* Answer with STATUS: "404 no route for this host and path\n". WHAT is static text. */
-void reply_send(struct stream *s, int status, struct str what);
+/* Answer with STATUS: "404 no route for this host and path\n". WHAT is static text. LAST:
+ * nothing behind the request is to be parsed. */
+void reply_send(struct stream *s, int status, struct str what, bool last);

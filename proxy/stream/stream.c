@@ -147,7 +147,8 @@ void stream_fail(struct stream *s, enum ending why, int status, struct str what)
     if (s->down == HALF_IDLE && status) {
         s->status = status;
         stream_enter(s, STREAM_ANSWER);
-        reply_send(s, status, what.n ? what : row->text);
+        reply_send(s, status, what.n ? what : row->text,
+                   why == END_BAD_REQUEST || why == END_BAD_METHOD);
     } else {
         s->to.ops->abort(s->to.self, CODEC_RESET);
     }
