@@ -27,6 +27,12 @@ endif
 PKGS := libevent openssl jansson hiredis libcurl sqlite3
 HAVE_PKGS := $(shell pkg-config --exists $(PKGS) 2>/dev/null && echo yes)
 PKG_CFLAGS := $(if $(HAVE_PKGS),$(shell pkg-config --cflags $(PKGS)))
+# Built in when it is there; at run time the kernel has its say.
+HAVE_URING := $(shell pkg-config --exists 'liburing >= 2.3' 2>/dev/null && echo yes)
+ifeq ($(HAVE_URING),yes)
+PKG_CFLAGS += -DHAVE_LIBURING
+URING_LIBS := -luring
+endif
 
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
         -Wwrite-strings -Wvla -Wformat=2 -Wundef -fno-common
@@ -60,7 +66,7 @@ LIB := $(B)/libsluice.a
 BINS := $(B)/sluice $(B)/sluice-control $(B)/sluicectl
 UNITS := $(patsubst tests/unit/%.c,$(B)/tests/%,$(sort $(wildcard tests/unit/test_*.c)))
 
-BASE_LIBS := -levent_core -levent_extra -lcrypto -lm
+BASE_LIBS := -levent_core -levent_extra -lcrypto $(URING_LIBS) -lm
 LIBS.sluice := -ljansson -lssl $(BASE_LIBS)
 LIBS.sluice-control := -ljansson -lsqlite3 -lcurl -lhiredis $(BASE_LIBS)
 LIBS.sluicectl := -ljansson -lcurl $(BASE_LIBS)

@@ -52,6 +52,11 @@ static const struct word retry_words[] = {
 static const struct word log_words[] = {
     {"json", CONF_LOG_JSON}, {"off", CONF_LOG_OFF}, {NULL, 0}};
 
+static const struct word io_uring_words[] = {{"auto", CONF_IO_URING_AUTO},
+                                             {"on", CONF_IO_URING_ON},
+                                             {"off", CONF_IO_URING_OFF},
+                                             {NULL, 0}};
+
 static const struct field control_fields[] = {
     {"socket", FIELD_TEXT, FORM_SOCKET, AT(conf_control, socket),
      .fallback = "/run/sluice/control.sock", .doc = "UNIX socket of the control API"},
@@ -224,6 +229,9 @@ static const struct field root_fields[] = {
     {"version", FIELD_FORMAT, .required = true, .doc = "Version of this format: 1"},
     {"workers", FIELD_NUMBER, AT(conf, workers), .min = 1, .max = 64,
      .computed = "number of online cores", .doc = "Worker processes"},
+    {"io_uring", FIELD_WORD, AT(conf, io_uring), .words = io_uring_words, .fallback = "auto",
+     .doc = "Hand everything that is to be sent to the kernel in one system call a loop turn; "
+            "where the kernel has no io_uring or forbids it, in one call each"},
     {"user", FIELD_TEXT, FORM_USER, AT(conf, user), .computed = "stay",
      .doc = "User that workers and controller become when started as root"},
     {"state_dir", FIELD_TEXT, FORM_FILE, AT(conf, state_dir), .fallback = "/var/lib/sluice",

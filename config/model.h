@@ -137,6 +137,8 @@ struct conf_flags {
     size_t nkeys;
 };
 
+enum conf_io_uring { CONF_IO_URING_OFF, CONF_IO_URING_AUTO, CONF_IO_URING_ON };
+
 enum conf_log_format { CONF_LOG_JSON, CONF_LOG_OFF };
 struct conf_access_log {
     struct str path; /* "-": stdout */
@@ -152,6 +154,7 @@ struct conf { /* owned by whoever called conf_load or conf_parse; conf_free */
     struct arena arena;
     struct str source; /* path it came from, or empty */
     uint32_t workers;
+    enum conf_io_uring io_uring;
     struct str user; /* empty: stay */
     struct str state_dir;
     struct conf_control control;

@@ -7,6 +7,8 @@
  */
 #include "proxy/event/io.h"
 
+#include "proxy/event/ring.h"
+
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -15,25 +17,25 @@
 
 #define READS_PER_WAKEUP 4 /* fairness: then the other connections have their turn */
 #define IOV_MAX_BLOCKS   8
+#define KEEP_EVENTS      64
 
 static void on_readable(evutil_socket_t fd, short what, void *arg);
 static void on_writable(evutil_socket_t fd, short what, void *arg);
-
-static void on_flush(void *arg)
-{
-    struct io_set *set = arg;
-    struct io *io;
-
-    while ((io = TAILQ_FIRST(&set->dirty)))
-        io_flush(io);
-}
+static void on_flush(void *arg);
 
 void io_set_init(struct io_set *set, struct loop *l)
 {
     *set = (struct io_set){.loop = l};
     blocks_init(&set->blocks);
+    slab_init(&set->write_events, sizeof(struct event), KEEP_EVENTS);
     TAILQ_INIT(&set->dirty);
     loop_add_flusher(l, &set->flusher, on_flush, set);
+}
+
+void io_set_use_ring(struct io_set *set, struct ring *ring)
+{
+    ring_free(set->ring);
+    set->ring = ring;
 }
 
 void io_set_release(struct io_set *set)
@@ -41,6 +43,8 @@ void io_set_release(struct io_set *set)
     ASSERT(TAILQ_EMPTY(&set->dirty));
     loop_remove_flusher(set->loop, &set->flusher);
     blocks_release(&set->blocks);
+    slab_release(&set->write_events);
+    ring_free(set->ring);
 }
 
 static void set_reading(struct io *io, bool on)
@@ -53,10 +57,20 @@ static void set_reading(struct io *io, bool on)
 
 static void set_writing(struct io *io, bool on)
 {
-    if (io->writing == on)
+    struct slab *events = &io->set->write_events;
+
+    if (on == (io->writable != NULL))
         return;
-    ASSERT((on ? event_add(&io->writable, NULL) : event_del(&io->writable)) == 0);
-    io->writing = on;
+    if (on) {
+        io->writable = slab_get(events);
+        event_assign(io->writable, loop_base(io->set->loop), io->fd, EV_WRITE | EV_PERSIST,
+                     on_writable, io);
+        ASSERT(event_add(io->writable, NULL) == 0);
+    } else {
+        ASSERT(event_del(io->writable) == 0);
+        slab_put(events, io->writable);
+        io->writable = NULL;
+    }
 }
 
 static void io_setup(struct io *io, struct io_set *set, int fd, io_cb *cb, void *owner)
@@ -66,7 +80,6 @@ static void io_setup(struct io *io, struct io_set *set, int fd, io_cb *cb, void 
     *io = (struct io){.set = set, .fd = fd, .cb = cb, .owner = owner};
     STAILQ_INIT(&io->out);
     event_assign(&io->readable, base, fd, EV_READ | EV_PERSIST, on_readable, io);
-    event_assign(&io->writable, base, fd, EV_WRITE | EV_PERSIST, on_writable, io);
 }
 
 void io_open(struct io *io, struct io_set *set, int fd, io_cb *cb, void *owner)
@@ -281,7 +294,7 @@ void io_queue(struct io *io, struct block *b)
     }
     STAILQ_INSERT_TAIL(&io->out, b, link);
     io->out_bytes += b->end - b->start;
-    if (!io->writing)
+    if (!io->writable)
         set_dirty(io, true);
 }
 
@@ -317,7 +330,7 @@ void io_wrote(struct io *io, size_t n)
 
     last->end += (uint32_t)n;
     io->out_bytes += (uint32_t)n;
-    if (!io->writing)
+    if (!io->writable)
         set_dirty(io, true);
 }
 
@@ -374,6 +387,16 @@ static void forget_sent(struct io *io, size_t n)
     }
 }
 
+/* What a send of ASKED bytes came to. True: the kernel took all of them. */
+static bool sent(struct io *io, ssize_t n, size_t asked, int why)
+{
+    if (n >= 0)
+        forget_sent(io, (size_t)n);
+    else if (why != EAGAIN)
+        io->error = why;
+    return n >= 0 && (size_t)n == asked;
+}
+
 /* True: the kernel took all of it. */
 static bool send_all(struct io *io)
 {
@@ -383,13 +406,7 @@ static bool send_all(struct io *io)
 
         if (n < 0 && errno == EINTR)
             continue;
-        if (n < 0) {
-            if (errno != EAGAIN)
-                io->error = errno;
-            return false;
-        }
-        forget_sent(io, (size_t)n);
-        if ((size_t)n < asked)
+        if (!sent(io, n, asked, errno))
             return false;
     }
     return true;
@@ -408,6 +425,56 @@ void io_flush(struct io *io)
         return;
     all = send_all(io);
     set_writing(io, !all || io->want_drained);
+}
+
+static void on_ring_sent(void *who, int rc)
+{
+    struct io *io = who;
+    bool all = sent(io, rc, io->out_bytes, -rc);
+
+    set_writing(io, !all || io->want_drained);
+}
+
+/* Output in one block goes through the ring; the rest is for sendmsg. */
+static bool fits_ring(const struct io *io)
+{
+    const struct block *b = STAILQ_FIRST(&io->out);
+
+    return b && !STAILQ_NEXT(b, link) && !io->connecting;
+}
+
+/* The kernel has taken, or refused, everything when this returns: nothing stays behind that a
+ * close would have to wait for. */
+static void flush_ring(struct io_set *set)
+{
+    struct io *io;
+
+    while ((io = TAILQ_FIRST(&set->dirty))) {
+        struct str s;
+
+        if (!fits_ring(io)) {
+            io_flush(io);
+            continue;
+        }
+        s = block_str(STAILQ_FIRST(&io->out));
+        if (!ring_send(set->ring, io->fd, s, io)) {
+            ring_submit(set->ring, on_ring_sent);
+            continue;
+        }
+        set_dirty(io, false);
+    }
+    ring_submit(set->ring, on_ring_sent);
+}
+
+static void on_flush(void *arg)
+{
+    struct io_set *set = arg;
+    struct io *io = TAILQ_FIRST(&set->dirty);
+
+    if (set->ring && io && TAILQ_NEXT(io, dirty_link))
+        flush_ring(set);
+    while ((io = TAILQ_FIRST(&set->dirty)))
+        io_flush(io);
 }
 
 void io_want_drained(struct io *io)

@@ -38,13 +38,19 @@ struct io_set {
     struct blocks blocks;
     TAILQ_HEAD(, io) dirty;
     struct flusher flusher;
+    struct slab write_events;
+    struct ring *ring;   /* sends of a turn leave together; NULL: one by one */
     uint64_t sent_bytes; /* by all, for tests and metrics */
 };
 void io_set_init(struct io_set *set, struct loop *l);
+/* From now on what many connections have to send at the end of a turn goes to the kernel in one
+ * system call. RING (may be NULL) is the set's. */
+void io_set_use_ring(struct io_set *set, struct ring *ring);
 void io_set_release(struct io_set *set);
 
 struct io {
-    struct event readable, writable;
+    struct event readable;
+    struct event *writable; /* the set's, while EV_WRITE is registered */
     struct io_set *set;
     io_cb *cb;
     void *owner;
@@ -56,7 +62,6 @@ struct io {
     int error;
     bool dirty : 1;        /* on the set's list */
     bool reading : 1;      /* EV_READ is registered */
-    bool writing : 1;      /* EV_WRITE is registered */
     bool connecting : 1;   /* no IO_OPEN yet */
     bool paused : 1;       /* by io_pause */
     bool eof : 1;          /* IO_EOF was called */

@@ -82,7 +82,8 @@ static void discard(struct conn *c)
 }
 
 /* All is sent. A reset while the client still writes could destroy the answer it has not read,
- * so unless the request was read to its end, input is drained for a while (RFC 9112 9.6). */
+ * so unless it said that this was its last request, and that was read to its end, input is
+ * drained for a while (RFC 9112 9.6). */
 static void linger(struct conn *c)
 {
     io_shutdown(&c->io);
@@ -93,7 +94,8 @@ static void linger(struct conn *c)
 
 static void close_politely(struct conn *c)
 {
-    bool unread = c->state != CONN_BUSY || c->io.in != NULL;
+    bool ahead = c->io.in && c->io.in->start < c->io.in->end;
+    bool unread = c->state != CONN_BUSY || ahead || !c->last;
 
     c->io.keep = false;
     discard(c);
@@ -141,6 +143,11 @@ static void on_deadline(void *arg)
             stream_fail(c->stream, END_BODY_TIMEOUT, 0, STR_NONE);
         break;
     case CONN_BUSY:
+        if (c->sending)
+            on_send_stalled(c);
+        else
+            io_resume(&c->io); /* it takes long: a client that goes away is noticed now */
+        break;
     case CONN_CLOSING:
         on_send_stalled(c);
         break;
@@ -195,7 +202,7 @@ static void begin(struct conn *c)
         .ops = &conn_ops, .over = on_over, .self = c, .listener = c->listener};
 
     c->stream = stream_new(c->plane, to, str_of(c->ip));
-    c->close = c->cut = c->chunked = c->answered = false;
+    c->close = c->cut = c->chunked = c->answered = c->last = false;
     conn_enter(c, CONN_HEAD);
     deadline_start(&c->deadline, c->plane->head_queue);
 }
@@ -409,9 +416,10 @@ static void answer_head(void *self, const struct message *m)
     size_t need = (m->from ? m->from->size : 0) + m->extra.n + HEAD_EXTRA;
     struct out o;
 
-    if (m->status >= 200)
-        c->close = m->last || !c->stream->req.keep_alive || c->plane->draining ||
-                   c->state != CONN_BUSY;
+    if (m->status >= 200) {
+        c->last = !c->stream->req.keep_alive;
+        c->close = c->last || m->last || c->plane->draining || c->state != CONN_BUSY;
+    }
     if (need <= BLOCK_SMALL) {
         o = out_init(io_room(&c->io, need), need);
         write_head(c, &o, m);
@@ -462,6 +470,8 @@ static bool answer_data(void *self, struct block *b)
     c->waiting_bytes = c->io.out_bytes;
     deadline_start(&c->deadline, c->plane->stall_queue);
     io_want_drained(&c->io);
+    if (c->state == CONN_BUSY)
+        io_resume(&c->io);
     return false;
 }
 
@@ -554,6 +564,17 @@ static void on_io(struct io *io, enum io_event ev, void *owner)
     }
 }
 
+/* inet_ntop goes through printf, which is more than all else that opening costs here. */
+static void write_v4(char ip[INET_ADDRSTRLEN], uint32_t a)
+{
+    struct out o = out_init(ip, INET_ADDRSTRLEN);
+
+    for (int shift = 24; shift >= 0; shift -= 8) {
+        out_u64(&o, a >> shift & 255);
+        out_char(&o, shift ? '.' : '\0');
+    }
+}
+
 static void set_ip(struct conn *c, const struct sockaddr *peer)
 {
     const struct sockaddr_in *v4 = (const struct sockaddr_in *)peer;
@@ -561,7 +582,7 @@ static void set_ip(struct conn *c, const struct sockaddr *peer)
 
     c->ip[0] = '\0';
     if (peer->sa_family == AF_INET)
-        inet_ntop(AF_INET, &v4->sin_addr, c->ip, sizeof(c->ip));
+        write_v4(c->ip, ntohl(v4->sin_addr.s_addr));
     else if (peer->sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr))
         inet_ntop(AF_INET, &v6->sin6_addr.s6_addr[12], c->ip, sizeof(c->ip));
     else if (peer->sa_family == AF_INET6)
@@ -584,7 +605,11 @@ void conn_open(struct listener *l, int fd, const struct sockaddr *peer)
     io_open(&c->io, &p->ios, fd, on_io, c);
     deadline_start(&c->deadline, p->idle_queue);
     io_read_now(&c->io);
-    if (c->state != CONN_CLOSED && !c->io.eof)
+    if (c->state == CONN_CLOSED || c->io.eof)
+        return;
+    if (c->state == CONN_BUSY)
+        deadline_start(&c->deadline, p->watch_queue); /* it may be over before it is watched */
+    else
         io_resume(&c->io);
 }
 

@@ -40,6 +40,7 @@ struct conn { /* owned by the plane, from conn_open to conn_close */
     uint32_t waiting_bytes; /* unsent when the deadline was started: to see progress */
     uint32_t discarded;     /* bytes thrown away in LINGER */
     bool close;             /* no request after this one */
+    bool last;              /* the client said so itself */
     bool cut;               /* the answer broke off: close at once */
     bool chunked;           /* the answer's body */
     bool sending;           /* the deadline watches the client take the answer */

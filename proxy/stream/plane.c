@@ -6,8 +6,10 @@
  */
 #include "proxy/stream/plane.h"
 
+#include "proxy/base/log.h"
 #include "proxy/base/mem.h"
 #include "proxy/base/sys.h"
+#include "proxy/event/ring.h"
 #include "proxy/stream/attempt.h"
 #include "proxy/stream/conn.h"
 #include "proxy/stream/plane_state.h"
@@ -141,6 +143,22 @@ void plane_unlisten(struct plane *p, const char *name)
 
 /* ---- what comes from above ---- */
 
+static void use_io_uring(struct plane *p, enum conf_io_uring want)
+{
+    bool have = want != CONF_IO_URING_OFF;
+
+    if (want == p->io_uring)
+        return;
+    p->io_uring = want;
+    if (have && p->ios.ring)
+        return;
+    io_set_use_ring(&p->ios, have ? ring_new() : NULL);
+    if (want == CONF_IO_URING_ON && !p->ios.ring)
+        log_warn("no io_uring here, output is sent one by one: %s", strerror(errno));
+    else if (have && !p->ios.ring)
+        log_info("no io_uring here, output is sent one by one: %s", strerror(errno));
+}
+
 int plane_apply_snapshot(struct plane *p, struct str doc, uint64_t *generation, char **why)
 {
     struct tables *old = p->tables;
@@ -154,6 +172,7 @@ int plane_apply_snapshot(struct plane *p, struct str doc, uint64_t *generation, 
     LIST_FOREACH (l, &p->listeners, link)
         find_conf(l);
     tables_unref(old);
+    use_io_uring(p, p->tables->conf->io_uring);
     *generation = snap.generation;
     stat_set(&p->stats->generation, snap.generation);
     return 0;
@@ -185,6 +204,7 @@ static void init_queues(struct plane *p)
     p->idle_queue = deadline_queue(p->deadlines, CLIENT_IDLE_MS);
     p->stall_queue = deadline_queue(p->deadlines, CLIENT_STALL_MS);
     p->linger_queue = deadline_queue(p->deadlines, CLIENT_LINGER_MS);
+    p->watch_queue = deadline_queue(p->deadlines, CLIENT_WATCH_MS);
     p->expect_queue = deadline_queue(p->deadlines, EXPECT_MS);
 }
 

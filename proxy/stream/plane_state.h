@@ -20,7 +20,9 @@
 #define CLIENT_IDLE_MS   60000 /* between requests */
 #define CLIENT_STALL_MS  30000 /* no progress on a body, either way */
 #define CLIENT_LINGER_MS 2000  /* reading on after an early answer, so that it is received */
-#define EXPECT_MS        1000  /* a body held back for 100 (Continue) goes up after this */
+#define CLIENT_WATCH_MS                                                                        \
+    10                 /* an answer to a first request that took so long: watch the client */
+#define EXPECT_MS 1000 /* a body held back for 100 (Continue) goes up after this */
 
 /* A listening socket, or what connections that came in there still ask after it is closed. */
 struct listener {
@@ -42,8 +44,10 @@ struct plane {
     struct stats_slab *stats; /* of this worker */
     struct rng rng;
     struct io_set ios;
+    enum conf_io_uring io_uring; /* as asked for; ios has a ring if the kernel agreed */
     struct deadlines *deadlines;
     struct deadline_queue *head_queue, *idle_queue, *stall_queue, *linger_queue, *expect_queue;
+    struct deadline_queue *watch_queue;
     struct pool pool;
     struct slab conns, streams, attempts, prefaces;
     struct tables *tables; /* the newest snapshot; NULL before the first */

@@ -155,15 +155,27 @@ static void on_child(void *arg)
     loop_stop(arg);
 }
 
+static const char *io_uring; /* "on" or "off": both ways of sending get every test */
+
+static void send_through_ring(void)
+{
+    io_uring = "on";
+}
+
+static void send_one_by_one(void)
+{
+    io_uring = "off";
+}
+
 /* MORE: members of the service "s"; UP: is its endpoint healthy. */
 static char *snapshot(uint16_t origin, const char *more, bool up)
 {
     char *text =
-        xasprintf("{\"version\":1,\"workers\":1,\"state_dir\":\"/tmp\","
+        xasprintf("{\"version\":1,\"workers\":1,\"io_uring\":\"%s\",\"state_dir\":\"/tmp\","
                   "\"listeners\":{\"w\":{\"address\":\"127.0.0.1:1\"}},\"services\":"
                   "{\"s\":{\"versions\":{\"v1\":{\"endpoints\":[\"127.0.0.1:%u\"]}}%s}},"
                   "\"routes\":[{\"host\":\"a.test\",\"path\":\"/\",\"service\":\"s\"}]}",
-                  origin, more);
+                  io_uring, origin, more);
     struct conf_diags d;
     struct conf *c;
     char *doc;
@@ -711,14 +723,12 @@ START_TEST(steady_state_allocates_nothing)
 }
 END_TEST
 
-int main(void)
+static TCase *cases(const char *name, void (*way)(void))
 {
-    Suite *s = suite_create("plane");
-    TCase *t = tcase_create("plane");
-    SRunner *sr;
-    int failed;
+    TCase *t = tcase_create(name);
 
     tcase_set_timeout(t, 30);
+    tcase_add_checked_fixture(t, way, NULL);
     tcase_add_test(t, pipelined_requests_share_an_upstream_connection);
     tcase_add_test(t, messages_may_be_split_anywhere);
     tcase_add_test(t, after_a_malformed_request_nothing_is_parsed);
@@ -736,7 +746,17 @@ int main(void)
     tcase_add_test(t, a_slow_reader_gets_all_of_a_large_body);
     tcase_add_test(t, an_early_answer_comes_through);
     tcase_add_test(t, steady_state_allocates_nothing);
-    suite_add_tcase(s, t);
+    return t;
+}
+
+int main(void)
+{
+    Suite *s = suite_create("plane");
+    SRunner *sr;
+    int failed;
+
+    suite_add_tcase(s, cases("plain", send_one_by_one));
+    suite_add_tcase(s, cases("io_uring", send_through_ring));
     sr = srunner_create(s);
     srunner_run_all(sr, CK_NORMAL);
     failed = srunner_ntests_failed(sr);
