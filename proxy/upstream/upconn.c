@@ -260,14 +260,23 @@ static bool announce(struct upconn *u, enum h1_body_event e, bool rest)
     return u->borrower != NULL;
 }
 
+/* The block also when nothing is left in it: the head lies there until it has gone on. */
+static struct block *take_with_head(struct upconn *u)
+{
+    struct block *b = u->io.in;
+
+    u->io.in = NULL;
+    return b;
+}
+
 static void read_body(struct upconn *u, bool first)
 {
-    struct block *b = io_take(&u->io);
+    struct block *b = first ? take_with_head(u) : io_take(&u->io);
     enum h1_body_event e = h1_body_done(&u->body) ? H1_BODY_END : H1_BODY_MORE;
     struct str rest = STR_NONE;
     bool more = true;
 
-    if (b)
+    if (b && b->start < b->end)
         e = h1_block_decode(&u->body, b, &rest);
     u->dirty |= rest.n > 0;
     if (first && !announce(u, e, rest.n > 0)) {
