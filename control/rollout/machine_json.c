@@ -18,9 +18,21 @@
     X(weight)                                                                                  \
     X(index)                                                                                   \
     X(generation)                                                                              \
-    X(mono_ms) X(phase_ms) X(observed_ms) X(exposed_ms) X(down_ms) X(created_ms) X(updated_ms) \
-        X(finished_ms) X(first_request_ms) X(step_n) X(result.verdict_at_ms)                   \
-            X(result.reverted_at_ms) X(result.exposed) X(result.bad) X(result.last_request_ms)
+    X(mono_ms)                                                                                 \
+    X(phase_ms)                                                                                \
+    X(observed_ms)                                                                             \
+    X(exposed_ms)                                                                              \
+    X(down_ms)                                                                                 \
+    X(created_ms)                                                                              \
+    X(updated_ms)                                                                              \
+    X(finished_ms)                                                                             \
+    X(first_request_ms)                                                                        \
+    X(step_n)                                                                                  \
+    X(result.verdict_at_ms)                                                                    \
+    X(result.reverted_at_ms)                                                                   \
+    X(result.exposed)                                                                          \
+    X(result.bad)                                                                              \
+    X(result.last_request_ms)
 #define FLAGS(X) X(applied) X(ready) X(skip) X(warned) X(failed) X(result.by_judge)
 #define REALS(X) X(result.evalue) X(result.limit) X(result.excess)
 #define TEXTS(X) X(id) X(service) X(stable) X(author) X(result.reason)

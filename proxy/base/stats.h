@@ -51,7 +51,15 @@ static inline uint64_t stat_get(const stat_t *s)
 }
 
 /* Methods and codes that are counted apart; bounded, so series are bounded. */
-#define STATS_METHODS(X) X(GET) X(HEAD) X(POST) X(PUT) X(PATCH) X(DELETE) X(OPTIONS) X(OTHER)
+#define STATS_METHODS(X)                                                                       \
+    X(GET)                                                                                     \
+    X(HEAD)                                                                                    \
+    X(POST)                                                                                    \
+    X(PUT)                                                                                     \
+    X(PATCH)                                                                                   \
+    X(DELETE)                                                                                  \
+    X(OPTIONS)                                                                                 \
+    X(OTHER)
 enum stats_method {
 #define X(m) STATS_METHOD_##m,
     STATS_METHODS(X)
@@ -95,14 +103,27 @@ struct stats_endpoint {
 #define STATS_VIOLATIONS(X)                                                                    \
     X(REQUEST_LINE, "request_line")                                                            \
     X(VERSION, "version")                                                                      \
-    X(METHOD, "method") X(TARGET, "target") X(HOST, "host") X(FIELD_NAME, "field_name")        \
-        X(FIELD_VALUE, "field_value") X(OBS_FOLD, "obs_fold") X(BARE_LF, "bare_lf")            \
-            X(CONTENT_LENGTH, "content_length") X(TRANSFER_ENCODING, "transfer_encoding")      \
-                X(CL_AND_TE, "cl_and_te") X(CHUNK, "chunk") X(TRAILER, "trailer")              \
-                    X(HEAD_SIZE, "head_size") X(URI_SIZE, "uri_size")                          \
-                        X(FIELD_COUNT, "field_count") X(LOOKALIKE, "lookalike")                \
-                            X(EXPECT, "expect") X(UPGRADE, "upgrade") X(TIMEOUT, "timeout")    \
-                                X(RESPONSE, "response") X(PROXY_HEADER, "proxy_header")
+    X(METHOD, "method")                                                                        \
+    X(TARGET, "target")                                                                        \
+    X(HOST, "host")                                                                            \
+    X(FIELD_NAME, "field_name")                                                                \
+    X(FIELD_VALUE, "field_value")                                                              \
+    X(OBS_FOLD, "obs_fold")                                                                    \
+    X(BARE_LF, "bare_lf")                                                                      \
+    X(CONTENT_LENGTH, "content_length")                                                        \
+    X(TRANSFER_ENCODING, "transfer_encoding")                                                  \
+    X(CL_AND_TE, "cl_and_te")                                                                  \
+    X(CHUNK, "chunk")                                                                          \
+    X(TRAILER, "trailer")                                                                      \
+    X(HEAD_SIZE, "head_size")                                                                  \
+    X(URI_SIZE, "uri_size")                                                                    \
+    X(FIELD_COUNT, "field_count")                                                              \
+    X(LOOKALIKE, "lookalike")                                                                  \
+    X(EXPECT, "expect")                                                                        \
+    X(UPGRADE, "upgrade")                                                                      \
+    X(TIMEOUT, "timeout")                                                                      \
+    X(RESPONSE, "response")                                                                    \
+    X(PROXY_HEADER, "proxy_header")
 enum stats_violation {
 #define X(id, name) STATS_BAD_##id,
     STATS_VIOLATIONS(X)

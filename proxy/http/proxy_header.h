@@ -9,9 +9,9 @@
 
 #include <netinet/in.h>
 
-#define PROXY_HEADER_MAX 2048 /* bytes of a header that is accepted, its extensions included   \
-                               */
-#define PROXY_HEADER_OUT 108  /* the longest header that is written */
+/* Bytes of a header that is accepted, with its extensions; of the longest that is written. */
+#define PROXY_HEADER_MAX 2048
+#define PROXY_HEADER_OUT 108
 
 enum proxy_header_result { PROXY_HEADER_MORE, PROXY_HEADER_BAD, PROXY_HEADER_DONE };
 

@@ -84,7 +84,7 @@ static bool request_attribute(struct stream *s, struct str name, struct str *out
 static bool get_attribute(void *arg, struct str path, struct flag_value *out)
 {
     struct stream *s = arg;
-    struct str text, rest;
+    struct str text = STR_NONE, rest;
     bool found = false;
 
     if (str_eq(path, STR("targetingKey")))
