@@ -47,6 +47,8 @@ static const struct word sticky_words[] = {{"cookie", CONF_STICKY_COOKIE},
                                            {NULL, 0}};
 static const struct word balance_words[] = {
     {"p2c", CONF_BALANCE_P2C}, {"round_robin", CONF_BALANCE_ROUND_ROBIN}, {NULL, 0}};
+static const struct word announce_words[] = {
+    {"off", CONF_ANNOUNCE_OFF}, {"v1", CONF_ANNOUNCE_V1}, {"v2", CONF_ANNOUNCE_V2}, {NULL, 0}};
 static const struct word retry_words[] = {
     {"connect", CONF_RETRY_CONNECT}, {"reset", CONF_RETRY_RESET}, {NULL, 0}};
 static const struct word log_words[] = {
@@ -175,6 +177,10 @@ static const struct field service_fields[] = {
      .doc = "Limits on waiting for an endpoint"},
     {"retry", FIELD_GROUP, AT(conf_service, retry), .of = &retry_table,
      .doc = "Second tries on another endpoint"},
+    {"proxy_protocol", FIELD_WORD, AT(conf_service, proxy_protocol), .words = announce_words,
+     .fallback = "off",
+     .doc = "Begin connections to endpoints with a PROXY header that names the client; each "
+            "then carries one request"},
     {"overrides", FIELD_LIST, MANY(conf_service, overrides), .of = &override_table,
      .doc = "Requests that go to one version always; the first that matches counts"},
 };

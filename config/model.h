@@ -41,6 +41,8 @@ enum conf_sticky_by {
     CONF_STICKY_HEADER,
     CONF_STICKY_IP
 };
+/* The values are the versions of the protocol. */
+enum conf_announce { CONF_ANNOUNCE_OFF, CONF_ANNOUNCE_V1, CONF_ANNOUNCE_V2 };
 enum conf_balance { CONF_BALANCE_P2C, CONF_BALANCE_ROUND_ROBIN };
 
 struct conf_sticky {
@@ -88,6 +90,7 @@ struct conf_service {
     struct conf_health health;
     struct conf_timeouts timeouts;
     struct conf_retry retry;
+    enum conf_announce proxy_protocol; /* header before each request to an endpoint */
     struct conf_override *overrides;
     size_t noverrides;
     struct str rollout; /* run-time: id of the rollout that owns the weights, or empty */

@@ -23,6 +23,7 @@ struct fetch_options {          /* all of it is copied */
     struct str body;            /* sent when .p is not NULL */
     uint64_t timeout_ms;        /* for all of it; 0: 10 s */
     size_t body_max;            /* bytes kept of the answer; the rest is not waited for */
+    bool proxy_header;          /* begin the connection with a PROXY header, version 1 */
     bool fresh;                 /* a new connection, closed afterwards: for health checks */
 };
 

@@ -21,6 +21,7 @@ struct target { /* owned by health; strings behind it */
     struct fetch *fetch;
     enum health_state state;
     bool up, wanted;
+    bool announced;     /* the endpoint expects a PROXY header */
     uint32_t good, bad; /* results in a row */
     uint64_t since_ms, checks, failures;
     char error[160];
@@ -126,7 +127,10 @@ static void on_answer(void *arg, const struct fetch_result *r)
 static void on_due(void *arg)
 {
     struct target *t = arg;
-    struct fetch_options o = {.url = t->url, .timeout_ms = t->conf.timeout_ms, .fresh = true};
+    struct fetch_options o = {.url = t->url,
+                              .timeout_ms = t->conf.timeout_ms,
+                              .fresh = true,
+                              .proxy_header = t->announced};
 
     t->fetch = fetch_start(t->health->fetcher, &o, on_answer, t);
 }
@@ -190,6 +194,7 @@ static void target_configure(struct target *t, const struct conf_service *s,
 
     t->conf = s->health;
     t->conf.path = STR_NONE;
+    t->announced = s->proxy_protocol != CONF_ANNOUNCE_OFF;
     if (!t->conf.enabled) {
         timer_stop(&t->timer);
         fetch_cancel(t->fetch);

@@ -5,6 +5,7 @@
  */
 #include "proxy/stream/attempt.h"
 
+#include "proxy/stream/announce.h"
 #include "proxy/stream/forward.h"
 #include "proxy/stream/metrics.h"
 #include "proxy/upstream/upconn.h"
@@ -113,14 +114,28 @@ static bool send_request(struct attempt *a)
     return true;
 }
 
+/* A connection that says first who it is for. NULL: errno. */
+static struct upconn *connect_for(const struct stream *s, struct endpoint *ep, int version)
+{
+    struct upconn *u = upconn_connect(ep, on_open);
+    char room[PROXY_HEADER_OUT];
+
+    if (u)
+        upconn_announce(u, announce_client(s, version, room));
+    return u;
+}
+
 bool attempt_start(struct stream *s, const struct target *t)
 {
     struct attempt *a = attempt_new(s, t);
+    int announce = s->service->conf->proxy_protocol;
     bool pooled;
 
-    a->conn = s->fresh ? NULL : pool_take(t->ep);
+    a->conn = s->fresh || announce ? NULL : pool_take(t->ep);
     pooled = a->conn != NULL;
-    if (!pooled)
+    if (announce)
+        a->conn = connect_for(s, t->ep, announce);
+    else if (!pooled)
         a->conn = upconn_connect(t->ep, on_open);
     if (!a->conn) {
         count_failure(a, END_CONNECT_FAILED);

@@ -199,7 +199,7 @@ static void on_over(void *self, struct stream *s)
 static void begin(struct conn *c)
 {
     struct downstream to = {
-        .ops = &conn_ops, .over = on_over, .self = c, .listener = c->listener};
+        .ops = &conn_ops, .over = on_over, .self = c, .listener = c->listener, .fd = c->io.fd};
 
     c->stream = stream_new(c->plane, to, str_of(c->ip));
     c->close = c->cut = c->chunked = c->answered = c->last = false;

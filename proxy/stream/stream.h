@@ -41,6 +41,7 @@ struct downstream {
     void (*over)(void *self, struct stream *s);
     void *self;
     const struct listener *listener; /* NULL: nobody is trusted */
+    int fd;                          /* borrowed: to ask for its addresses */
 };
 
 struct stream { /* owned by its conn, from stream_new to stream_finish */

@@ -86,7 +86,7 @@ void upconn_close(struct upconn *u)
 
 void upconn_return(struct upconn *u)
 {
-    bool clean = u->state == UPCONN_ENDED && u->request_ended && !u->dirty &&
+    bool clean = u->state == UPCONN_ENDED && u->request_ended && !u->dirty && !u->single &&
                  u->head->keep_alive && !u->io.in && !u->io.eof && !u->io.out_bytes;
 
     u->borrower = NULL;
@@ -102,6 +102,12 @@ void upconn_return(struct upconn *u)
 }
 
 /* ---- the request ---- */
+
+void upconn_announce(struct upconn *u, struct str header)
+{
+    u->single = true;
+    io_write(&u->io, header);
+}
 
 static void write_framing(struct out *o, const struct message *m)
 {

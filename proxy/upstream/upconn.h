@@ -44,6 +44,7 @@ struct upconn { /* owned by its endpoint, from upconn_connect to upconn_close */
     bool chunked;       /* the request's body */
     bool request_ended; /* all of the request is queued */
     bool dirty;         /* not to be used again */
+    bool single;        /* it speaks for one client: never pooled */
 };
 
 /* Connect to EP for a borrower. NULL: errno; nothing follows. ON_OPEN runs once connected. */
@@ -52,6 +53,10 @@ struct upconn *upconn_connect(struct endpoint *ep, loop_cb *on_open);
  * upconn_connect. */
 void upconn_borrow(struct upconn *u, const struct codec_ops *ops, void *self,
                    struct head *head);
+
+/* Right after upconn_connect: HEADER (PROXY protocol) goes first, and the connection carries
+ * one exchange. */
+void upconn_announce(struct upconn *u, struct str header);
 
 /* Queue the head of the request REQ as M says. False: it does not fit (431). */
 bool upconn_head(struct upconn *u, const struct head *req, const struct message *m) MUST_CHECK;

@@ -50,7 +50,8 @@ def tell(t):
         return s.metrics().get('sluice_http_violations_total{kind="proxy_header"}', 0)
 
     def logged():
-        return json.loads(s.access_log.read_text().splitlines()[-1])["client"]
+        lines = s.access_log.read_text().splitlines()
+        return json.loads(lines[-1])["client"] if lines else None
 
     claims = (b"X-Forwarded-For: 6.6.6.6, 203.0.113.9, 10.1.1.1\r\nX-Forwarded-Proto: https\r\n"
               b"X-Forwarded-Host: front\r\nX-Real-IP: 203.0.113.9\r\nForwarded: for=6.6.6.6\r\n")
