@@ -109,6 +109,15 @@ static struct str route_condition(struct arena *a, const struct conf_route *r)
                         STR_ARG(r->flag_key), STR_ARG(r->flag_variant));
 }
 
+/* Without "flags" no flag exists, so the route would never match. */
+static void check_route_flag(struct loader *l, const struct node *root, struct node *n)
+{
+    struct node *flag = node_get(n, STR("flag"));
+
+    if (flag && !node_get(root, STR("flags")))
+        (void)diag_at(l->d, flag, AT_KEY, "there are no flags without \"flags\"");
+}
+
 static void check_routes(struct loader *l, const struct node *root)
 {
     struct node *routes = node_get(root, STR("routes")), *first;
@@ -120,6 +129,7 @@ static void check_routes(struct loader *l, const struct node *root)
     for (struct node *n = routes->first; n; n = n->next) {
         if (n->faulty)
             continue;
+        check_route_flag(l, root, n);
         if ((first = names_add(&seen, route_condition(&l->tmp, n->target), n)))
             report_second(l, n, AT_VALUE, first,
                           "never reached: same host, path and flag as an earlier route");

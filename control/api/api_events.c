@@ -103,6 +103,20 @@ static void reply_page(struct api_request *req, uint64_t since, unsigned limit)
     api_reply(req, 200, json_pack("{s:o,s:o}", "events", page, "next", next));
 }
 
+/* ?last=N: the page that ends with the newest event. Numbers have no gaps but in front. */
+static bool last_page(struct api_request *req, uint64_t *since, uint64_t *limit)
+{
+    uint64_t newest = events_last(api_engine(req)->events), n = 0;
+
+    if (!api_query_u64(req, "last", PAGE_MAX, &n))
+        return false;
+    if (n == 0)
+        return true;
+    *since = newest > n ? newest - n : 0;
+    *limit = n;
+    return true;
+}
+
 void api_events_list(struct api_request *req)
 {
     uint64_t since = 0, limit = PAGE;
@@ -112,7 +126,7 @@ void api_events_list(struct api_request *req)
     if (stream)
         since = events_last(api_engine(req)->events);
     if (!api_query_u64(req, "since", INT64_MAX, &since) ||
-        !api_query_u64(req, "limit", PAGE_MAX, &limit))
+        !api_query_u64(req, "limit", PAGE_MAX, &limit) || !last_page(req, &since, &limit))
         return;
     if (last && !str_to_u64(str_of(last), INT64_MAX, &since)) {
         api_problem(req, 400, "bad_header", NULL, "Last-Event-ID must be a number");

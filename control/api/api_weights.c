@@ -57,7 +57,7 @@ static long read_weight(struct api_request *req, const struct conf_service *s, c
         api_problem(req, 400, "bad_weight", pointer, "weights have steps of 0.01");
     else if (per_cent > 0 && !can_take_weight(doc, &s->versions[at]))
         api_problem(req, 409, "version_drained", pointer,
-                    "every endpoint of %s is drained; make one :ready first", key);
+                    "every endpoint of %s is drained; take one back into service first", key);
     else
         out = lround(hundredths);
     xfree(pointer);

@@ -33,42 +33,23 @@ static void print_event(struct ctl *c, const json_t *e)
 
 /* --- a page --- */
 
-/* GET a page; *NEXT becomes the sequence number to go on from. */
-static int page(struct ctl *c, uint64_t since, uint64_t limit, bool print, uint64_t *next)
+/* GET and print the page at PATH; *NEXT becomes the sequence number to go on from. */
+static int page(struct ctl *c, const char *path, uint64_t *next)
 {
-    char path[96];
     const json_t *e;
     json_t *doc;
     size_t i;
-    int code;
+    int code = client_json(c, "GET", path, NULL, &doc);
 
-    snprintf(path, sizeof(path), "/v1/events?since=%llu&limit=%llu", (unsigned long long)since,
-             (unsigned long long)limit);
-    code = client_json(c, "GET", path, NULL, &doc);
     if (code != CTL_OK)
         return code;
     json_array_foreach(json_object_get(doc, "events"), i, e)
     {
-        if (print)
-            print_event(c, e);
+        print_event(c, e);
         *next = (uint64_t)ctl_number(e, "seq");
     }
     json_decref(doc);
     return CTL_OK;
-}
-
-/* The sequence number before the last LIMIT events. */
-static int find_tail(struct ctl *c, uint64_t limit, uint64_t *since)
-{
-    uint64_t last = 0, before;
-    int code;
-
-    do { /* pages of the whole log, without printing, until there is no more */
-        before = last;
-        code = page(c, last, 1000, false, &last);
-    } while (code == CTL_OK && last != before);
-    *since = last > limit ? last - limit : 0;
-    return code;
 }
 
 /* --- as it happens --- */
@@ -139,15 +120,18 @@ int cmd_events(struct ctl *c)
 {
     const char *since_text = ctl_option(c, "--since"), *limit_text = ctl_option(c, "--limit");
     uint64_t since = 0, limit = DEFAULT_LIMIT;
-    int code = CTL_OK;
+    char path[96];
+    int code;
 
     if ((since_text && !str_to_u64(str_of(since_text), UINT64_MAX, &since)) ||
         (limit_text && !str_to_u64(str_of(limit_text), UINT64_MAX, &limit)))
         return ctl_complain(c, CTL_USAGE, "--since and --limit take numbers");
-    if (!since_text)
-        code = find_tail(c, limit, &since);
-    if (code == CTL_OK)
-        code = page(c, since, limit, true, &since);
+    if (since_text)
+        snprintf(path, sizeof(path), "/v1/events?since=%llu&limit=%llu",
+                 (unsigned long long)since, (unsigned long long)limit);
+    else
+        snprintf(path, sizeof(path), "/v1/events?last=%llu", (unsigned long long)limit);
+    code = page(c, path, &since);
     if (code == CTL_OK && ctl_option(c, "--follow"))
         code = follow(c, since);
     return code;

@@ -79,7 +79,7 @@ const char *rollout_phase_name(enum rollout_phase phase)
 const char *rollout_outcome_name(enum rollout_outcome o)
 {
     static const char *const names[ROLLOUT_NOUTCOMES] = {
-        NULL, "succeeded", "regressed", "aborted", "rolled_back", "superseded",
+        NULL, "succeeded", "regressed", "aborted", "failed", "rolled_back", "superseded",
     };
 
     ASSERT((unsigned)o < ROLLOUT_NOUTCOMES);
@@ -279,6 +279,7 @@ static void abort_end(struct rollout *r, const struct rollout_event *ev,
     } ends[ROLLOUT_NOUTCOMES] = {
         [ROLLOUT_DID_REGRESS] = {ROLLOUT_REVERTED, "rollout.reverted"},
         [ROLLOUT_DID_ABORT] = {ROLLOUT_REVERTED, "rollout.reverted"},
+        [ROLLOUT_DID_FAIL] = {ROLLOUT_REVERTED, "rollout.reverted"},
         [ROLLOUT_DID_UNDO] = {ROLLOUT_ROLLED_BACK, "rollout.rolled_back"},
         [ROLLOUT_DID_SUPERSEDE] = {ROLLOUT_SUPERSEDED, "rollout.superseded"},
     };
@@ -403,7 +404,7 @@ static void proceed(struct rollout *r, const struct rollout_event *ev,
                     struct rollout_effects *fx)
 {
     if (exposed(r) && r->down_ms >= ROLLOUT_ENDPOINT_MS) {
-        abort_begin(r, ROLLOUT_DID_ABORT, "every endpoint is down", ev, fx);
+        abort_begin(r, ROLLOUT_DID_FAIL, "every endpoint is down", ev, fx);
         return;
     }
     switch (r->state) {
@@ -411,7 +412,7 @@ static void proceed(struct rollout *r, const struct rollout_event *ev,
         if (r->ready)
             step_enter(r, 0, ev, fx);
         else if (r->phase_ms >= ROLLOUT_PREPARE_MS)
-            abort_begin(r, ROLLOUT_DID_ABORT, "no endpoint came up", ev, fx);
+            abort_begin(r, ROLLOUT_DID_FAIL, "no endpoint came up", ev, fx);
         break;
     case ROLLOUT_STEPPING:
         if (!r->ready)

@@ -108,7 +108,8 @@ enum rollout_outcome {
     ROLLOUT_OPEN, /* no result yet */
     ROLLOUT_DID_SUCCEED,
     ROLLOUT_DID_REGRESS, /* the judge said so */
-    ROLLOUT_DID_ABORT,   /* an operator, or on_undecided: abort, or a dead version */
+    ROLLOUT_DID_ABORT,   /* an operator, or on_undecided: abort */
+    ROLLOUT_DID_FAIL,    /* no endpoint came up, or all of them stayed down */
     ROLLOUT_DID_UNDO,
     ROLLOUT_DID_SUPERSEDE,
     ROLLOUT_NOUTCOMES

@@ -14,6 +14,7 @@
 
 #include <fcntl.h>
 #include <getopt.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -132,6 +133,20 @@ static int dump(const struct conf *conf)
     return rc;
 }
 
+/* The whole life of the proxy. The path is made absolute, for status shows it to people who are
+ * elsewhere; symbolic links in it stay, so that a reload follows them anew. */
+static int supervise(const struct command *c, struct conf *conf)
+{
+    char here[PATH_MAX], path[2 * PATH_MAX];
+    const char *shown = c->config;
+
+    if (shown[0] != '/' && getcwd(here, sizeof(here))) {
+        snprintf(path, sizeof(path), "%s/%s", here, shown);
+        shown = path;
+    }
+    return supervisor_run(&(struct supervisor_options){shown, conf, c->verbose});
+}
+
 static int run(const struct command *c)
 {
     struct conf *conf = load(c->config);
@@ -140,7 +155,7 @@ static int run(const struct command *c)
     if (!conf)
         return EXIT_CONFIG;
     if (c->mode == RUN)
-        return supervisor_run(&(struct supervisor_options){c->config, conf, c->verbose});
+        return supervise(c, conf);
     if (c->mode == CHECK)
         printf("%s: fine\n", c->config);
     else

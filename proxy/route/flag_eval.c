@@ -733,6 +733,11 @@ void flag_ctx_begin(struct flag_ctx *c, const struct flagset *set, flag_get *get
     }
 }
 
+bool flag_known(const struct flag_ctx *c, int flag)
+{
+    return flag >= 0 && (uint32_t)flag < c->set->keys.n && c->memos[flag].epoch == c->epoch;
+}
+
 const struct flag_result *flag_eval(struct flag_ctx *c, int flag)
 {
     static const struct flag_result not_found = {.reason = FLAG_ERROR, .error = FLAG_NOT_FOUND};

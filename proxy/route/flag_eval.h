@@ -67,3 +67,5 @@ void flag_ctx_begin(struct flag_ctx *c, const struct flagset *set, flag_get *get
  * without work. The result is valid until the next begin; variants live as long as the set.
  */
 const struct flag_result *flag_eval(struct flag_ctx *c, int flag);
+/* FLAG was evaluated since the last begin. */
+bool flag_known(const struct flag_ctx *c, int flag);

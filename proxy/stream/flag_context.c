@@ -108,11 +108,13 @@ void flag_context_begin(struct stream *s)
         flag_ctx_begin(p->flag_ctx, p->flags, get_attribute, s, loop_wall_ms(p->loop) / 1000);
 }
 
+/* A request counts once for a flag, however often it is asked for. */
 static const struct flag_variant *variant(struct stream *s, int flag)
 {
+    bool again = flag_known(s->plane->flag_ctx, flag);
     const struct flag_result *r = flag_eval(s->plane->flag_ctx, flag);
 
-    if (r->variant && r->variant->cell && r->variant->cell < STATS_FLAG_CELLS)
+    if (!again && r->variant && r->variant->cell && r->variant->cell < STATS_FLAG_CELLS)
         stat_add(&s->plane->stats->flag_variants[r->variant->cell], 1);
     return r->variant;
 }

@@ -33,6 +33,8 @@ def tell(t):
     t.check(row["restarts"] >= 4, f"restarts: {row}")
     events = [e["type"] for e in s.api("GET", "/v1/events?limit=1000")["events"]]
     t.check("worker.backoff" in events and "worker.up" in events, f"events: {set(events)}")
+    t.equal(len(s.api("GET", "/v1/events?last=2")["events"]), 2, "the newest events")
+    t.equal(s.api("GET", "/v1/status")["config"]["path"][0], "/", "the path of the config")
     for _ in range(20):
         t.equal(s.get("/").status, 200)
 

@@ -156,6 +156,7 @@ START_TEST(test_outcomes)
 {
     ck_assert_int_eq(outcome("succeeded", NULL, "succeeded", true), CTL_OK);
     ck_assert_int_eq(outcome("reverted", NULL, "regressed", true), CTL_ROLLED_BACK);
+    ck_assert_int_eq(outcome("reverted", NULL, "failed", true), CTL_ROLLED_BACK);
     ck_assert_int_eq(outcome("reverted", NULL, "aborted", true), CTL_ABORTED);
     ck_assert_int_eq(outcome("superseded", NULL, NULL, true), CTL_ABORTED);
     ck_assert_int_eq(outcome("rolled_back", NULL, NULL, true), CTL_ABORTED);

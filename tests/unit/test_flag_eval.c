@@ -252,7 +252,9 @@ START_TEST(fractional_is_monotone)
         m.value = flag_text(str_of(key));
         w.root = (struct flag_value){.kind = FLAG_OBJECT, .n = 1, .members = &m};
         flag_ctx_begin(w.ctx, w.set, get, &w, NOW);
+        ck_assert(!flag_known(w.ctx, 0));
         a = str_eq(flag_eval(w.ctx, 0)->variant->name, STR("on"));
+        ck_assert(flag_known(w.ctx, 0) && !flag_known(w.ctx, 1) && !flag_known(w.ctx, -1));
         b = str_eq(flag_eval(w.ctx, 1)->variant->name, STR("on"));
         ck_assert(!a || b);
         five += a;

@@ -380,12 +380,16 @@ START_TEST(dead_version_is_taken_out)
     life_ready(&l, false);
     life_tick(&l, 10);
     ck_assert_int_eq(l.r.state, ROLLOUT_ABORTING);
+    life_applied(&l);
+    ck_assert_int_eq(l.r.state, ROLLOUT_REVERTED);
+    ck_assert_str_eq(rollout_outcome_name(l.r.result.outcome), "failed");
 
     l = life_new(PLAIN);
     life_do(&l, ROLLOUT_START);
     life_tick(&l, 300);
     ck_assert_int_eq(l.r.state, ROLLOUT_ABORTING);
     ck_assert_ptr_nonnull(strstr(l.r.result.reason, "came up"));
+    ck_assert_str_eq(rollout_outcome_name(l.r.result.outcome), "failed");
 }
 END_TEST
 
