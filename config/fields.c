@@ -31,6 +31,11 @@ static bool no_health(const void *group)
     return !((const struct conf_health *)group)->enabled;
 }
 
+static bool no_outlier(const void *group)
+{
+    return !((const struct conf_outlier *)group)->enabled;
+}
+
 static bool no_flags(const void *group)
 {
     return !((const struct conf_flags *)group)->enabled;
@@ -45,12 +50,18 @@ static const struct word sticky_words[] = {{"cookie", CONF_STICKY_COOKIE},
                                            {"header", CONF_STICKY_HEADER},
                                            {"client_ip", CONF_STICKY_IP},
                                            {NULL, 0}};
-static const struct word balance_words[] = {
-    {"p2c", CONF_BALANCE_P2C}, {"round_robin", CONF_BALANCE_ROUND_ROBIN}, {NULL, 0}};
 static const struct word announce_words[] = {
     {"off", CONF_ANNOUNCE_OFF}, {"v1", CONF_ANNOUNCE_V1}, {"v2", CONF_ANNOUNCE_V2}, {NULL, 0}};
+static const struct word balance_words[] = {{"p2c", CONF_BALANCE_P2C},
+                                            {"round_robin", CONF_BALANCE_ROUND_ROBIN},
+                                            {"least_requests", CONF_BALANCE_LEAST_REQUESTS},
+                                            {"ring_hash", CONF_BALANCE_RING_HASH},
+                                            {NULL, 0}};
 static const struct word retry_words[] = {
-    {"connect", CONF_RETRY_CONNECT}, {"reset", CONF_RETRY_RESET}, {NULL, 0}};
+    {"connect", CONF_RETRY_CONNECT}, {"reset", CONF_RETRY_RESET},
+    {"timeout", CONF_RETRY_TIMEOUT}, {"500", CONF_RETRY_500},
+    {"502", CONF_RETRY_502},         {"503", CONF_RETRY_503},
+    {"504", CONF_RETRY_504},         {NULL, 0}};
 static const struct word log_words[] = {
     {"json", CONF_LOG_JSON}, {"off", CONF_LOG_OFF}, {NULL, 0}};
 
@@ -139,8 +150,33 @@ static const struct field retry_fields[] = {
      .doc = "All tries together; 1: never again"},
     {"on", FIELD_WORDS, AT(conf_retry, on), .words = retry_words, .fallback = "connect reset",
      .doc = "What is tried again, and only when it is safe"},
+    {"budget", FIELD_NUMBER, AT(conf_retry, budget), .min = 0, .max = 100, .fallback = "20",
+     .doc = "Retries as per cent of a worker's requests over the last seconds, and 10 more; "
+            "failed connects are not counted"},
 };
 TABLE(retry_table, conf_retry, "retry", retry_fields);
+
+static const struct field outlier_fields[] = {
+    {"consecutive_errors", FIELD_NUMBER, AT(conf_outlier, consecutive_errors), .min = 1,
+     .max = 10000, .fallback = "5",
+     .doc =
+         "Failures and answers of 500 and above in a row, seen by one worker, after which it "
+         "leaves the endpoint alone"},
+    {"eject", FIELD_DURATION, AT(conf_outlier, eject_ms), .min = 100, .max = HOUR,
+     .fallback = "10s",
+     .doc = "For how long; longer each time that it happens again soon, up to 10 times"},
+    {"max_ejected", FIELD_NUMBER, AT(conf_outlier, max_ejected), .min = 0, .max = 100,
+     .fallback = "50", .doc = "Per cent of a version's endpoints that may be out at a time"},
+};
+TABLE(outlier_table, conf_outlier, "outlier", outlier_fields);
+
+static const struct field limits_fields[] = {
+    {"max_requests", FIELD_NUMBER, AT(conf_limits, max_requests), .max = 1000000,
+     .fallback = "0",
+     .doc = "Requests under way at the same time, in all workers; more are answered 503; 0: "
+            "any number"},
+};
+TABLE(limits_table, conf_limits, "limits", limits_fields);
 
 static const struct field match_fields[] = {
     {"header", FIELD_MATCHES, MANY(conf_override, matches), .min = CONF_MATCH_HEADER,
@@ -170,6 +206,9 @@ static const struct field service_fields[] = {
      .computed = "every request by itself", .doc = "How clients keep their version"},
     {"balance", FIELD_WORD, AT(conf_service, balance), .words = balance_words,
      .fallback = "p2c", .doc = "How an endpoint of the version is chosen"},
+    {"panic", FIELD_NUMBER, AT(conf_service, panic), .max = 100, .fallback = "0",
+     .doc = "With fewer than this per cent of a version's endpoints healthy, all of them get "
+            "traffic; 0: never, requests that nobody can answer are refused at once"},
     {"health", FIELD_GROUP, AT(conf_service, health), .of = &health_table, .marked = true,
      .absent = no_health, .computed = "no checks",
      .doc = "Active HTTP checks of every endpoint"},
@@ -181,6 +220,11 @@ static const struct field service_fields[] = {
      .fallback = "off",
      .doc = "Begin connections to endpoints with a PROXY header that names the client; each "
             "then carries one request"},
+    {"outlier", FIELD_GROUP, AT(conf_service, outlier), .of = &outlier_table, .marked = true,
+     .absent = no_outlier, .computed = "no ejection",
+     .doc = "A pause for endpoints that fail request after request"},
+    {"limits", FIELD_GROUP, AT(conf_service, limits), .of = &limits_table,
+     .doc = "What the service takes at a time"},
     {"overrides", FIELD_LIST, MANY(conf_service, overrides), .of = &override_table,
      .doc = "Requests that go to one version always; the first that matches counts"},
 };

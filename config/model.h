@@ -43,7 +43,12 @@ enum conf_sticky_by {
 };
 /* The values are the versions of the protocol. */
 enum conf_announce { CONF_ANNOUNCE_OFF, CONF_ANNOUNCE_V1, CONF_ANNOUNCE_V2 };
-enum conf_balance { CONF_BALANCE_P2C, CONF_BALANCE_ROUND_ROBIN };
+enum conf_balance {
+    CONF_BALANCE_P2C,
+    CONF_BALANCE_ROUND_ROBIN,
+    CONF_BALANCE_LEAST_REQUESTS,
+    CONF_BALANCE_RING_HASH
+};
 
 struct conf_sticky {
     enum conf_sticky_by by;
@@ -62,10 +67,30 @@ struct conf_timeouts {
     uint64_t connect_ms, first_byte_ms, idle_ms; /* 0: never */
 };
 
-enum { CONF_RETRY_CONNECT = 1, CONF_RETRY_RESET = 2 }; /* bits of conf_retry.on */
+enum { /* bits of conf_retry.on */
+       CONF_RETRY_CONNECT = 1,
+       CONF_RETRY_RESET = 2,
+       CONF_RETRY_TIMEOUT = 4,
+       CONF_RETRY_500 = 8,
+       CONF_RETRY_502 = 16,
+       CONF_RETRY_503 = 32,
+       CONF_RETRY_504 = 64
+};
 struct conf_retry {
     uint32_t attempts; /* all tries together; 1: no retry */
     unsigned on;
+    uint32_t budget; /* per cent of the requests */
+};
+
+struct conf_outlier {
+    bool enabled; /* "outlier" present */
+    uint32_t consecutive_errors;
+    uint64_t eject_ms;
+    uint32_t max_ejected; /* per cent of a version's endpoints */
+};
+
+struct conf_limits {
+    uint32_t max_requests; /* at the same time, all workers together; 0: any */
 };
 
 enum conf_match_kind { CONF_MATCH_HEADER, CONF_MATCH_COOKIE };
@@ -87,10 +112,13 @@ struct conf_service {
     size_t nversions;
     struct conf_sticky sticky;
     enum conf_balance balance;
+    uint32_t panic; /* per cent */
     struct conf_health health;
     struct conf_timeouts timeouts;
     struct conf_retry retry;
     enum conf_announce proxy_protocol; /* header before each request to an endpoint */
+    struct conf_outlier outlier;
+    struct conf_limits limits;
     struct conf_override *overrides;
     size_t noverrides;
     struct str rollout; /* run-time: id of the rollout that owns the weights, or empty */

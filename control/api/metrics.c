@@ -266,6 +266,39 @@ static void put_versions(struct text *t, const struct metrics *m)
     xfree(totals);
 }
 
+static void put_of_endpoints(struct text *t, const struct metrics *m,
+                             const struct sampler_endpoint_totals *totals, const char *name,
+                             const char *kind, const char *help, size_t offset)
+{
+    family(t, name, kind, help);
+    for (size_t i = 0; i < m->nendpoints; i++) {
+        uint64_t value;
+
+        memcpy(&value, (const char *)&totals[i] + offset, sizeof(value));
+        put_u64(t, name,
+                LABELS({"service", m->endpoints[i].service},
+                       {"version", m->endpoints[i].version},
+                       {"endpoint", m->endpoints[i].endpoint}),
+                value);
+    }
+}
+
+static void put_ejections(struct text *t, const struct metrics *m)
+{
+    struct sampler_endpoint_totals *totals = xcalloc(m->nendpoints, sizeof(*totals));
+
+    for (size_t i = 0; i < m->nendpoints; i++)
+        if (m->endpoints[i].cell && m->endpoints[i].cell < STATS_ENDPOINTS)
+            sampler_endpoint_totals(m->stats, m->endpoints[i].cell, &totals[i]);
+    put_of_endpoints(t, m, totals, "sluice_endpoint_ejected", "gauge",
+                     "Workers that leave the endpoint alone after errors in a row.",
+                     offsetof(struct sampler_endpoint_totals, ejected));
+    put_of_endpoints(t, m, totals, "sluice_endpoint_ejections_total", "counter",
+                     "Pauses that workers gave the endpoint.",
+                     offsetof(struct sampler_endpoint_totals, ejections));
+    xfree(totals);
+}
+
 static void put_endpoints(struct text *t, const struct metrics *m)
 {
     if (m->nendpoints == 0)
@@ -277,6 +310,7 @@ static void put_endpoints(struct text *t, const struct metrics *m)
                        {"version", m->endpoints[i].version},
                        {"endpoint", m->endpoints[i].endpoint}),
                 m->endpoints[i].up);
+    put_ejections(t, m);
 }
 
 static void put_process_counters(struct text *t, const struct metrics *m)

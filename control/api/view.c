@@ -92,10 +92,14 @@ static json_t *view_endpoint(const struct engine *e, const struct conf_service *
                              const struct conf_version *v, const struct conf_endpoint *ep)
 {
     struct health_row row = {.error = ""};
+    struct sampler_endpoint_totals totals = {0};
     bool known = s->health.enabled && health_get(e->health, s->name, v->name, ep->name, &row);
 
-    return json_pack("{s:s,s:b,s:b,s:o}", "address", ep->name.p, "up", ep->up, "drain",
-                     ep->drain, "last_error", view_text(known ? row.error : ""));
+    if (ep->cell && ep->cell < STATS_ENDPOINTS)
+        sampler_endpoint_totals(e->stats, ep->cell, &totals);
+    return json_pack("{s:s,s:b,s:b,s:I,s:o}", "address", ep->name.p, "up", ep->up, "drain",
+                     ep->drain, "ejected", (json_int_t)totals.ejected, "last_error",
+                     view_text(known ? row.error : ""));
 }
 
 static json_t *version_with_share(const struct engine *e, const struct conf_service *s,

@@ -8,6 +8,7 @@
 #include "control/engine/sampler.h"
 
 #include "proxy/base/check.h"
+#include "proxy/base/clock.h"
 #include "proxy/base/mem.h"
 
 #include <time.h>
@@ -141,7 +142,7 @@ void sampler_totals(const struct stats *st, uint32_t cell, struct sampler_totals
 void sampler_endpoint_totals(const struct stats *st, uint32_t cell,
                              struct sampler_endpoint_totals *out)
 {
-    uint64_t seq;
+    uint64_t seq, now = clock_mono_us();
     int tries = 0;
 
     ASSERT(cell < STATS_ENDPOINTS);
@@ -154,6 +155,8 @@ void sampler_endpoint_totals(const struct stats *st, uint32_t cell,
             out->requests += stat_get(&e->requests);
             out->errors += stat_get(&e->errors);
             out->connect_failed += stat_get(&e->connect_failed);
+            out->ejections += stat_get(&e->ejections);
+            out->ejected += stat_get(&e->ejected_until_us) > now;
             out->in_flight += stat_get(&e->in_flight);
             out->connections += stat_get(&e->connections);
             out->idle += stat_get(&e->idle);

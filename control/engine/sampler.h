@@ -41,8 +41,9 @@ struct sampler_totals { /* of one version */
 void sampler_totals(const struct stats *stats, uint32_t cell, struct sampler_totals *out);
 
 struct sampler_endpoint_totals {
-    uint64_t requests, errors, connect_failed;
+    uint64_t requests, errors, connect_failed, ejections;
     uint64_t in_flight, connections, idle; /* gauges */
+    uint64_t ejected;                      /* workers that avoid it now */
 };
 void sampler_endpoint_totals(const struct stats *stats, uint32_t cell,
                              struct sampler_endpoint_totals *out);

@@ -144,6 +144,7 @@ static void fold_endpoint(struct stats_endpoint *to, struct stats_endpoint *from
     stat_set(&from->in_flight, 0);
     stat_set(&from->connections, 0);
     stat_set(&from->idle, 0);
+    stat_set(&from->ejected_until_us, 0);
 }
 
 /*

@@ -95,8 +95,9 @@ struct stats_version {
 };
 
 struct stats_endpoint {
-    stat_t requests, errors, connect_failed; /* counters */
-    stat_t in_flight, connections, idle;     /* gauges */
+    stat_t requests, errors, connect_failed, ejections; /* counters */
+    stat_t in_flight, connections, idle;                /* gauges */
+    stat_t ejected_until_us; /* gauge: clock_mono_us; in the future: this worker avoids it */
 };
 
 /* Kinds of bad input, as labels of sluice_http_violations_total{kind}. */

@@ -8,6 +8,7 @@
 #include "proxy/stream/announce.h"
 #include "proxy/stream/forward.h"
 #include "proxy/stream/metrics.h"
+#include "proxy/upstream/outlier.h"
 #include "proxy/upstream/upconn.h"
 
 #define ATTEMPT_MAGIC 0x61747470u
@@ -34,11 +35,29 @@ static void await_progress(struct attempt *a)
     start_deadline(a, asked && !a->answered ? END_FIRST_BYTE_TIMEOUT : END_IDLE_TIMEOUT);
 }
 
+/* What the balancer learns: 0 is a failure, else the answer's status. */
+static void teach(struct attempt *a, int status)
+{
+    struct stream *s = a->stream;
+    const struct conf_outlier *c = &s->service->conf->outlier;
+    uint64_t now = loop_now_us(s->plane->loop);
+
+    if (status && status < 500)
+        latency_observe(&a->endpoint->latency, s->upstream_us, now);
+    if (!c->enabled)
+        return;
+    if (status && status < 500)
+        outlier_answered(a->endpoint);
+    else
+        (void)outlier_failed(&s->version->balance, c, a->endpoint, now);
+}
+
 /* Not for a stale pooled connection: that is nobody's failure. */
 static void count_failure(struct attempt *a, enum ending why)
 {
     bool connecting = why == END_CONNECT_FAILED || why == END_CONNECT_TIMEOUT;
 
+    teach(a, 0);
     if (connecting)
         metrics_connect_failed(a->stream);
     if (!a->stats)
@@ -214,6 +233,7 @@ static void observe_head(struct attempt *a, const struct message *m)
 
     a->answered = true;
     s->upstream_us = loop_now_us(s->plane->loop) - a->forwarded_us;
+    teach(a, m->status);
     if (!a->stats)
         return;
     stat_add(&a->stats->requests, 1);
@@ -231,6 +251,8 @@ static void on_head(void *self, const struct message *m)
         return;
     }
     observe_head(a, m);
+    if (m->status >= 500 && stream_retry_status(a->stream, m->status))
+        return;
     start_deadline(a, END_IDLE_TIMEOUT);
     stream_answer(a->stream, m);
 }

@@ -6,17 +6,20 @@
  */
 #include "proxy/stream/stream.h"
 
+#include "proxy/base/hash.h"
 #include "proxy/http/uri.h"
 #include "proxy/route/override.h"
 #include "proxy/route/sticky.h"
 #include "proxy/stream/attempt.h"
 #include "proxy/stream/flag_context.h"
 #include "proxy/stream/forward.h"
+#include "proxy/stream/limits.h"
 #include "proxy/stream/metrics.h"
 #include "proxy/stream/reply.h"
 
 #define STREAM_MAGIC 0x7374726du
 #define HOST_MAX     256
+#define RING_SEED    0x52696e674b657973u
 
 #define TO(s) (1u << STREAM_##s)
 static const unsigned stream_edge[STREAM_NSTATES] = {
@@ -177,6 +180,13 @@ static bool read_target(struct stream *s)
     return uri_path_normalise(path, room, path.n + 1, &s->path) == URI_PATH_OK;
 }
 
+/* Not what the split hashes: the keys of a version would all lie in one part of its ring. */
+static void note_key(struct stream *s, struct str key)
+{
+    if (s->service->conf->balance == CONF_BALANCE_RING_HASH)
+        s->lb_key = hash64(key, s->service->salt ^ RING_SEED);
+}
+
 static size_t split(struct stream *s, struct service_row *row)
 {
     const struct conf_sticky *sticky = &row->conf->sticky;
@@ -193,15 +203,19 @@ static size_t split(struct stream *s, struct service_row *row)
         s->minted = true;
         key = (struct str){s->key, STICKY_KEY};
     }
+    note_key(s, key);
     return split_pick(&row->split, split_point(key, row->salt));
 }
 
 /* Override before sticky before weights. False: no version has weight. */
 static bool choose_version(struct stream *s)
 {
-    struct service_row *row = &s->tables->services[s->service - s->tables->services];
+    struct service_row *row = s->service;
     const struct conf_override *o = override_match(row->conf, &s->req);
-    size_t i = o ? o->version : split(s, row);
+    size_t i;
+
+    note_key(s, s->client);
+    i = o ? o->version : split(s, row);
 
     if (i == SPLIT_NOBODY)
         return false;
@@ -222,13 +236,17 @@ static void try_endpoints(struct stream *s)
 {
     struct balance *b = &s->version->balance;
 
-    if (b->n == 0) {
-        stream_fail(s, END_NO_ENDPOINT, 0, STR_NONE);
-        return;
-    }
     do {
-        uint32_t i = balance_pick(b, &s->plane->rng, s->fresh ? NULL : s->tried);
+        struct pick p = {.rng = &s->plane->rng,
+                         .now_us = loop_now_us(s->plane->loop),
+                         .key = s->lb_key,
+                         .avoid = s->fresh ? NULL : s->tried};
+        uint32_t i = balance_pick(b, &p);
 
+        if (i == BALANCE_NONE) {
+            stream_fail(s, END_NO_ENDPOINT, 0, STR_NONE);
+            return;
+        }
         stream_enter(s, STREAM_WAIT);
         s->endpoint_name = str_of(b->targets[i].ep->name);
         if (attempt_start(s, &b->targets[i]))
@@ -271,6 +289,11 @@ void stream_start(struct stream *s)
         stream_fail(s, s->tables ? END_NO_ROUTE : END_NO_CONFIG, 0, STR_NONE);
         return;
     }
+    if (!limits_admit(s)) {
+        stream_fail(s, END_MAX_REQUESTS, 0, STR_NONE);
+        return;
+    }
+    retry_budget_ask(&s->service->budget, loop_now_us(s->plane->loop));
     if (!choose_version(s)) {
         stream_fail(s, END_NO_ENDPOINT, 0, STR_NONE);
         return;
@@ -361,6 +384,12 @@ void stream_resume(struct stream *s)
         attempt_resume(s->attempt);
 }
 
+static bool take_budget(struct stream *s)
+{
+    return retry_budget_take(&s->service->budget, s->service->conf->retry.budget,
+                             loop_now_us(s->plane->loop));
+}
+
 /*
  * A new attempt is safe if the client has seen nothing and all of the request is still here,
  * and if the upstream cannot have acted on it, or the method says that acting twice is as good
@@ -379,8 +408,11 @@ static bool may_retry(struct stream *s, enum ending why, bool nothing_sent, bool
     if (s->tries >= most_tries(s))
         return false;
     if (nothing_sent)
-        return c->on & CONF_RETRY_CONNECT;
-    return why == END_UPSTREAM_RESET && c->on & CONF_RETRY_RESET;
+        return c->on & CONF_RETRY_CONNECT; /* that cost the upstream nothing */
+    if (!((why == END_UPSTREAM_RESET && c->on & CONF_RETRY_RESET) ||
+          (why == END_FIRST_BYTE_TIMEOUT && c->on & CONF_RETRY_TIMEOUT)))
+        return false;
+    return take_budget(s);
 }
 
 void stream_attempt_failed(struct stream *s, enum ending why, bool nothing_sent, bool stale)
@@ -394,4 +426,32 @@ void stream_attempt_failed(struct stream *s, enum ending why, bool nothing_sent,
     attempt_finish(s->attempt);
     s->fresh = stale;
     try_endpoints(s);
+}
+
+static unsigned status_bit(int status)
+{
+    switch (status) {
+    case 500:
+        return CONF_RETRY_500;
+    case 502:
+        return CONF_RETRY_502;
+    case 503:
+        return CONF_RETRY_503;
+    case 504:
+        return CONF_RETRY_504;
+    default:
+        return 0;
+    }
+}
+
+bool stream_retry_status(struct stream *s, int status)
+{
+    if (!(s->service->conf->retry.on & status_bit(status)) || s->down != HALF_IDLE ||
+        !s->replayable || !method_idempotent(s->req.method) || s->tries >= most_tries(s) ||
+        s->version->balance.nlive < 2 || !take_budget(s))
+        return false;
+    attempt_finish(s->attempt);
+    s->fresh = false;
+    try_endpoints(s);
+    return true;
 }

@@ -54,8 +54,8 @@ struct stream { /* owned by its conn, from stream_new to stream_finish */
     struct str peer;   /* address of the connection's other end, as text; the conn's */
     struct str client; /* the same, or what a trusted peer said of it */
     struct tables *tables;
-    const struct service_row *service; /* NULL until routed */
-    struct version_row *version;       /* NULL until chosen */
+    struct service_row *service; /* NULL until routed */
+    struct version_row *version; /* NULL until chosen */
     struct attempt *attempt;
     struct deadline expect;
     struct grave grave;
@@ -72,6 +72,7 @@ struct stream { /* owned by its conn, from stream_new to stream_finish */
     bool replayable;              /* all of the request so far is in memory */
     bool fresh;                   /* the next attempt takes no pooled connection */
     bool minted;                  /* send the sticky cookie */
+    uint64_t lb_key;              /* hash of who asks; ring_hash only */
     const struct endpoint *tried; /* compared only */
     struct str endpoint_name;     /* of the last attempt; the snapshot's */
     struct str kept;              /* what of the body is in memory, from its beginning */
@@ -110,6 +111,8 @@ void stream_finish(struct stream *s, enum ending why);
 /* For attempt.c: the answer as it comes, and the end of an attempt without one. */
 void stream_interim(struct stream *s, const struct message *m);
 void stream_answer(struct stream *s, const struct message *m);
+/* STATUS came from the upstream: true if another attempt was made instead of passing it on. */
+bool stream_retry_status(struct stream *s, int status) MUST_CHECK;
 bool stream_answer_data(struct stream *s, struct block *b);
 void stream_answer_end(struct stream *s, struct str trailers);
 /* WHY; NOTHING_SENT: no byte of it can have reached the upstream; STALE: a pooled connection

@@ -15,26 +15,28 @@ static const struct service_row *same_service(const struct tables *old, struct s
 }
 
 static void fill_version(struct tables *t, struct version_row *v, const struct conf_version *c,
-                         enum conf_balance policy)
+                         const struct conf_service *s)
 {
     struct arena *a = &t->conf->arena;
+    uint32_t n = 0;
 
     v->conf = c;
     v->used = arena_zalloc(a, c->nendpoints * sizeof(struct endpoint *));
     v->targets = arena_zalloc(a, c->nendpoints * sizeof(struct target));
-    v->balance = (struct balance){.policy = policy, .targets = v->targets};
     for (size_t i = 0; i < c->nendpoints; i++) {
         const struct conf_endpoint *e = &c->endpoints[i];
 
         v->used[i] = pool_use(t->pool, e);
-        if (e->up && !e->drain)
-            v->targets[v->balance.n++] = (struct target){v->used[i], e->cell};
+        if (!e->drain)
+            v->targets[n++] = (struct target){v->used[i], e->cell, e->up};
     }
+    balance_init(&v->balance, a, s, v->targets, n, &t->pool->ejections);
 }
 
 static void keep_cursors(struct service_row *s, const struct service_row *old)
 {
     split_resume(&s->split, &old->split);
+    s->budget = old->budget;
     for (size_t i = 0; i < s->conf->nversions; i++) {
         long k = conf_version_find(old->conf, s->conf->versions[i].name);
 
@@ -56,7 +58,7 @@ static void fill_service(struct tables *t, struct service_row *s, const struct c
     s->idle = deadline_queue(ds, c->timeouts.idle_ms);
     s->versions = arena_zalloc(a, n * sizeof(struct version_row));
     for (size_t i = 0; i < n; i++)
-        fill_version(t, &s->versions[i], &c->versions[i], c->balance);
+        fill_version(t, &s->versions[i], &c->versions[i], c);
     split_init(&s->split, arena_zalloc(a, n * sizeof(struct split_range)), c, phase);
 }
 

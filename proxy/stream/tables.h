@@ -12,11 +12,12 @@
 #include "proxy/route/split.h"
 #include "proxy/upstream/balance.h"
 #include "proxy/upstream/pool.h"
+#include "proxy/upstream/retry_budget.h"
 
 struct version_row {
     const struct conf_version *conf;
     struct endpoint **used; /* one for each of conf->endpoints, borrowed from the pool */
-    struct balance balance; /* over those that are up and not draining */
+    struct balance balance; /* over those that are not draining */
     struct target *targets;
 };
 
@@ -25,6 +26,8 @@ struct service_row {
     struct version_row *versions;
     struct split split;
     uint64_t salt;
+    struct retry_budget budget;
+    uint64_t elsewhere, elsewhere_at_us; /* limits: requests in other workers, as of then */
     struct deadline_queue *connect, *first_byte, *idle;
 };
 

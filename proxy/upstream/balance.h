@@ -1,28 +1,61 @@
 /*
  * balance.h - which endpoint of a version takes an attempt. A policy is one file and one row.
+ *
+ * A balance knows all endpoints of its version that are not draining. Those that get traffic
+ * now, the live ones, are listed apart and found again when an ejection begins or ends, so
+ * policies look at nothing else.
  */
 #pragma once
 #include "config/model.h"
 #include "proxy/base/rng.h"
 
-struct endpoint;
+#define BALANCE_NONE UINT32_MAX
 
-/* One endpoint of a version that may get traffic: up and not draining. */
+struct endpoint;
+struct ring_point;
+
+/* One endpoint of a version that is not draining. */
 struct target {
     struct endpoint *ep; /* borrowed from the pool through the tables */
     uint32_t cell;       /* stats */
+    bool up;             /* the health check says so */
 };
 
 struct balance { /* a version's choice: what a policy looks at and what it remembers */
     enum conf_balance policy;
     const struct target *targets;
     uint32_t n;
-    uint32_t cursor;
+    uint32_t panic;            /* with fewer than this per cent live, all are */
+    uint32_t *live;            /* indices of targets that get traffic now */
+    uint32_t *place;           /* of each target in live, or BALANCE_NONE */
+    uint32_t nlive;            /* 0: nobody can answer */
+    uint32_t cursor;           /* where the next turn begins */
+    struct ring_point *points; /* ring_hash only, in order */
+    uint32_t npoints;
+    const unsigned *ejections; /* the pool's count: live is found again when it moves */
+    unsigned seen;             /* of *ejections */
+    uint64_t until_us;         /* live holds until then at most */
 };
 
-/* An index below N > 0. AVOID (may be NULL) was tried already: another one, if there is one. */
-uint32_t balance_pick(struct balance *b, struct rng *r, const struct endpoint *avoid);
+/* What a choice depends on besides the endpoints. */
+struct pick {
+    struct rng *rng;
+    uint64_t now_us;
+    uint64_t key;                 /* hash of who asks; ring_hash only */
+    const struct endpoint *avoid; /* tried already: another, if there is one; may be NULL */
+};
 
-/* The policies; N > 0. */
-uint32_t lb_round_robin(struct balance *b, struct rng *r);
-uint32_t lb_p2c(struct balance *b, struct rng *r);
+/* Over the N targets, which live in A or longer, as B itself. *EJECTIONS: see struct balance.
+ */
+void balance_init(struct balance *b, struct arena *a, const struct conf_service *c,
+                  const struct target *targets, uint32_t n, const unsigned *ejections);
+/* An index of targets; BALANCE_NONE when none is live. */
+uint32_t balance_pick(struct balance *b, const struct pick *p);
+
+/* The policies: a position in live, which is not empty. */
+uint32_t lb_round_robin(struct balance *b, const struct pick *p);
+uint32_t lb_least_requests(struct balance *b, const struct pick *p);
+uint32_t lb_p2c(struct balance *b, const struct pick *p);
+uint32_t lb_ring_hash(struct balance *b, const struct pick *p);
+/* Lay the points of B's targets on the ring. */
+void lb_ring_init(struct balance *b, struct arena *a);

@@ -1,8 +1,8 @@
 /* lb_round_robin.c - one after the other. */
 #include "proxy/upstream/balance.h"
 
-uint32_t lb_round_robin(struct balance *b, struct rng *r)
+uint32_t lb_round_robin(struct balance *b, const struct pick *p)
 {
-    (void)r;
-    return b->cursor++ % b->n;
+    (void)p;
+    return b->cursor++ % b->nlive;
 }

@@ -34,6 +34,7 @@ static void publish(const struct endpoint *ep)
         return;
     stat_set(&s->connections, ep->connections);
     stat_set(&s->idle, ep->idle_count);
+    stat_set(&s->ejected_until_us, ep->ejected_until_us);
 }
 
 static void set_cell(struct endpoint *ep, uint32_t cell)
@@ -45,6 +46,7 @@ static void set_cell(struct endpoint *ep, uint32_t cell)
     if (ep->cell && ep->cell < STATS_ENDPOINTS) {
         stat_set(&s->connections, 0);
         stat_set(&s->idle, 0);
+        stat_set(&s->ejected_until_us, 0);
     }
     ep->cell = cell;
     publish(ep);
@@ -142,6 +144,15 @@ struct upconn *pool_take(struct endpoint *ep)
     if (u)
         pool_remove(ep, u);
     return u;
+}
+
+void pool_eject(struct endpoint *ep, uint64_t until_us)
+{
+    ep->ejected_until_us = until_us;
+    ep->pool->ejections++;
+    publish(ep);
+    if (ep->cell && ep->cell < STATS_ENDPOINTS)
+        stat_add(&ep->pool->stats->endpoints[ep->cell].ejections, 1);
 }
 
 void pool_opened(struct endpoint *ep)

@@ -10,6 +10,7 @@
 #include "proxy/base/stats.h"
 #include "proxy/event/deadline.h"
 #include "proxy/event/io.h"
+#include "proxy/upstream/latency.h"
 
 #define POOL_IDLE_TOTAL 1024  /* idle connections to one endpoint, all workers together */
 #define POOL_IDLE_MS    50000 /* below the keep-alive time of common servers (60-75 s) */
@@ -28,6 +29,10 @@ struct endpoint { /* owned by the pool */
     unsigned connections; /* open, idle ones included */
     unsigned idle_count;
     uint32_t cell; /* stats cell of the newest snapshot */
+    struct latency latency;
+    unsigned failed_in_row;    /* outlier: failures since the last good answer */
+    unsigned pauses;           /* outlier: ejections close to each other */
+    uint64_t ejected_until_us; /* outlier: 0 or a time of the past: not ejected */
     TAILQ_HEAD(, upconn) idle;
 };
 
@@ -36,7 +41,8 @@ struct pool { /* owned by the plane */
     struct deadline_queue *idle_queue;
     struct stats_slab *stats;
     struct slab upconns;
-    unsigned idle_max; /* an endpoint, this worker */
+    unsigned idle_max;  /* an endpoint, this worker */
+    unsigned ejections; /* so far: who lists live endpoints looks again when it moves */
     LIST_HEAD(, endpoint) endpoints[256];
 };
 
@@ -50,6 +56,9 @@ struct endpoint *pool_use(struct pool *p, const struct conf_endpoint *c);
 void pool_leave(struct pool *p, struct endpoint *ep);
 /* The most recently used idle connection, lent to the caller (upconn_borrow); NULL: none. */
 struct upconn *pool_take(struct endpoint *ep);
+
+/* No traffic for EP until UNTIL_US, as far as others can take it. */
+void pool_eject(struct endpoint *ep, uint64_t until_us);
 
 /* For upconn: a connection was opened, is gone, becomes idle (false: no room, close it), stops
  * being idle. */

@@ -1,41 +1,65 @@
-/* test_balance.c - shares of the policies, and whom a retry avoids. */
+/* test_balance.c - shares of the policies, who is left out and for how long, retry budgets. */
+#include "proxy/base/hash.h"
 #include "proxy/upstream/balance.h"
+#include "proxy/upstream/outlier.h"
 #include "proxy/upstream/pool.h"
+#include "proxy/upstream/retry_budget.h"
 
 #include <check.h>
+#include <stdio.h>
 #include <stdlib.h>
 
-static struct endpoint eps[3];
-static struct target targets[3] = {{&eps[0], 1}, {&eps[1], 2}, {&eps[2], 3}};
+#define MANY 10
 
-static struct balance balance(enum conf_balance policy, uint32_t n)
+static struct endpoint eps[MANY];
+static struct target targets[MANY];
+static struct stats_slab slab;
+static struct pool pool = {.stats = &slab};
+static struct arena arena;
+static struct rng rng;
+static uint64_t now_us;
+
+static struct balance balance_of(enum conf_balance policy, uint32_t n, uint32_t panic)
 {
-    for (int i = 0; i < 3; i++)
-        eps[i].in_flight = 0;
-    return (struct balance){.policy = policy, .targets = targets, .n = n};
+    static char names[MANY][16];
+    const struct conf_service c = {.balance = policy, .panic = panic};
+    struct balance b;
+
+    for (unsigned i = 0; i < MANY; i++) {
+        snprintf(names[i], sizeof(names[i]), "10.0.0.%u:80", i);
+        eps[i] = (struct endpoint){.name = names[i], .pool = &pool};
+        targets[i] = (struct target){.ep = &eps[i], .up = true};
+    }
+    rng_seed(&rng, 1);
+    now_us = 1000000000;
+    balance_init(&b, &arena, &c, targets, n, &pool.ejections);
+    return b;
+}
+
+static uint32_t pick(struct balance *b, uint64_t key, const struct endpoint *avoid)
+{
+    struct pick p = {.rng = &rng, .now_us = now_us, .key = key, .avoid = avoid};
+
+    return balance_pick(b, &p);
 }
 
 START_TEST(round_robin_takes_turns)
 {
-    struct balance b = balance(CONF_BALANCE_ROUND_ROBIN, 3);
-    struct rng r;
+    struct balance b = balance_of(CONF_BALANCE_ROUND_ROBIN, 3, 0);
 
-    rng_seed(&r, 1);
     for (uint32_t i = 0; i < 9; i++)
-        ck_assert_uint_eq(balance_pick(&b, &r, NULL), i % 3);
+        ck_assert_uint_eq(pick(&b, 0, NULL), i % 3);
 }
 END_TEST
 
 START_TEST(p2c_never_picks_the_busiest)
 {
-    struct balance b = balance(CONF_BALANCE_P2C, 3);
+    struct balance b = balance_of(CONF_BALANCE_P2C, 3, 0);
     unsigned hits[3] = {0};
-    struct rng r;
 
-    rng_seed(&r, 1);
     eps[1].in_flight = 5;
     for (int i = 0; i < 3000; i++)
-        hits[balance_pick(&b, &r, NULL)]++;
+        hits[pick(&b, 0, NULL)]++;
     ck_assert_uint_eq(hits[1], 0);
     ck_assert_uint_gt(hits[0], 1200);
     ck_assert_uint_gt(hits[2], 1200);
@@ -44,28 +68,220 @@ END_TEST
 
 START_TEST(p2c_is_even_when_all_are_equal)
 {
-    struct balance b = balance(CONF_BALANCE_P2C, 3);
+    struct balance b = balance_of(CONF_BALANCE_P2C, 3, 0);
     unsigned hits[3] = {0};
-    struct rng r;
 
-    rng_seed(&r, 2);
+    for (int i = 0; i < 3; i++)
+        latency_observe(&eps[i].latency, 1000 + 300 * (unsigned)i, now_us); /* noise */
     for (int i = 0; i < 3000; i++)
-        hits[balance_pick(&b, &r, NULL)]++;
+        hits[pick(&b, 0, NULL)]++;
     for (int i = 0; i < 3; i++)
         ck_assert_uint_gt(hits[i], 880);
 }
 END_TEST
 
+START_TEST(p2c_leaves_a_slow_endpoint_until_its_peak_has_faded)
+{
+    struct balance b = balance_of(CONF_BALANCE_P2C, 2, 0);
+    unsigned hits[2] = {0};
+
+    latency_observe(&eps[0].latency, 1000, now_us);
+    latency_observe(&eps[1].latency, 8000, now_us);
+    for (int i = 0; i < 100; i++)
+        ck_assert_uint_eq(pick(&b, 0, NULL), 0);
+    eps[0].in_flight = 9; /* ten of 1 ms are longer than one of 8 ms */
+    ck_assert_uint_eq(pick(&b, 0, NULL), 1);
+    eps[0].in_flight = 0;
+    now_us += 5 * LATENCY_FADE_US;
+    latency_observe(&eps[0].latency, 1000, now_us);
+    for (int i = 0; i < 1000; i++)
+        hits[pick(&b, 0, NULL)]++;
+    ck_assert_uint_gt(hits[1], 400);
+}
+END_TEST
+
+START_TEST(a_peak_is_believed_at_once_and_forgotten_slowly)
+{
+    struct latency l = {0};
+
+    latency_observe(&l, 1000, 1000);
+    latency_observe(&l, 50000, 2000);
+    ck_assert_uint_eq(latency_at(&l, 2000), 50000);
+    latency_observe(&l, 1000, 3000);
+    ck_assert_uint_gt(latency_at(&l, 3000), 40000);
+    ck_assert_uint_eq(latency_at(&l, 3000 + LATENCY_FADE_US), latency_at(&l, 3000) / 2);
+}
+END_TEST
+
+START_TEST(least_requests_takes_the_idlest_and_turns_among_equals)
+{
+    struct balance b = balance_of(CONF_BALANCE_LEAST_REQUESTS, 4, 0);
+    unsigned hits[4] = {0};
+
+    eps[2].in_flight = 1;
+    for (int i = 0; i < 300; i++)
+        hits[pick(&b, 0, NULL)]++;
+    ck_assert_uint_eq(hits[2], 0);
+    ck_assert_uint_eq(hits[0], 100);
+    ck_assert_uint_eq(hits[1], 100);
+    ck_assert_uint_eq(hits[3], 100);
+    for (int i = 0; i < 4; i++)
+        eps[i].in_flight = 4 - (unsigned)(i == 1);
+    ck_assert_uint_eq(pick(&b, 0, NULL), 1);
+}
+END_TEST
+
+#define KEYS 20000
+
+START_TEST(ring_hash_moves_only_the_keys_of_who_went)
+{
+    struct balance b = balance_of(CONF_BALANCE_RING_HASH, MANY, 0);
+    static uint32_t before[KEYS];
+    unsigned hits[MANY] = {0};
+
+    for (uint32_t k = 0; k < KEYS; k++)
+        hits[before[k] = pick(&b, hash_mix(k), NULL)]++;
+    for (int i = 0; i < MANY; i++) {
+        ck_assert_uint_gt(hits[i], KEYS / MANY / 2);
+        ck_assert_uint_lt(hits[i], KEYS / MANY * 2);
+    }
+    pool_eject(&eps[4], now_us + 1000);
+    for (uint32_t k = 0; k < KEYS; k++) {
+        uint32_t i = pick(&b, hash_mix(k), NULL);
+
+        ck_assert_uint_ne(i, 4);
+        ck_assert(before[k] == 4 || i == before[k]);
+    }
+    b = balance_of(CONF_BALANCE_RING_HASH, MANY - 1, 0); /* another snapshot, one less */
+    for (uint32_t k = 0; k < KEYS; k++)
+        ck_assert(before[k] == MANY - 1 || pick(&b, hash_mix(k), NULL) == before[k]);
+}
+END_TEST
+
+START_TEST(ring_hash_bounds_the_load_of_a_hot_key)
+{
+    struct balance b = balance_of(CONF_BALANCE_RING_HASH, 4, 0);
+    unsigned most = 0;
+
+    for (int i = 0; i < 400; i++)
+        eps[pick(&b, 12345, NULL)].in_flight++;
+    for (int i = 0; i < 4; i++)
+        most = eps[i].in_flight > most ? eps[i].in_flight : most;
+    ck_assert_uint_le(most, 126); /* 5/4 of 100, rounded up */
+    ck_assert_uint_ge(most, 120);
+}
+END_TEST
+
 START_TEST(a_retry_goes_elsewhere_if_there_is_an_elsewhere)
 {
-    struct balance b = balance(CONF_BALANCE_P2C, 2);
-    struct rng r;
+    for (int policy = 0; policy <= CONF_BALANCE_RING_HASH; policy++) {
+        struct balance b = balance_of((enum conf_balance)policy, 2, 0);
 
-    rng_seed(&r, 3);
-    for (int i = 0; i < 100; i++)
-        ck_assert_uint_eq(balance_pick(&b, &r, &eps[0]), 1);
-    b.n = 1;
-    ck_assert_uint_eq(balance_pick(&b, &r, &eps[0]), 0);
+        for (uint32_t i = 0; i < 100; i++)
+            ck_assert_uint_eq(pick(&b, hash_mix(i), &eps[0]), 1);
+        b = balance_of((enum conf_balance)policy, 1, 0);
+        ck_assert_uint_eq(pick(&b, 7, &eps[0]), 0);
+    }
+}
+END_TEST
+
+START_TEST(endpoints_that_are_down_get_nothing_unless_too_few_are_up)
+{
+    struct balance b = balance_of(CONF_BALANCE_ROUND_ROBIN, 4, 0);
+
+    targets[0].up = targets[1].up = targets[2].up = false;
+    for (int i = 0; i < 8; i++)
+        ck_assert_uint_eq(pick(&b, 0, NULL), 3);
+    targets[3].up = false;
+    b.until_us = 0;
+    ck_assert_uint_eq(pick(&b, 0, NULL), BALANCE_NONE);
+
+    b = balance_of(CONF_BALANCE_ROUND_ROBIN, 4, 50);
+    targets[0].up = targets[1].up = false;
+    for (uint32_t i = 0; i < 8; i++)
+        ck_assert_uint_eq(pick(&b, 0, NULL), 2 + i % 2); /* half is not fewer than half */
+    targets[2].up = false;
+    b.until_us = 0;
+    b.cursor = 0;
+    for (uint32_t i = 0; i < 8; i++)
+        ck_assert_uint_eq(pick(&b, 0, NULL), i % 4);
+}
+END_TEST
+
+START_TEST(an_ejected_endpoint_comes_back_by_itself)
+{
+    struct balance b = balance_of(CONF_BALANCE_ROUND_ROBIN, 2, 0);
+
+    (void)pick(&b, 0, NULL);
+    pool_eject(&eps[0], now_us + 500);
+    for (int i = 0; i < 4; i++)
+        ck_assert_uint_eq(pick(&b, 0, NULL), 1);
+    pool_eject(&eps[1], now_us + 500); /* all: then it does not count */
+    ck_assert_uint_ne(pick(&b, 0, NULL), pick(&b, 0, NULL));
+    now_us += 500;
+    ck_assert_uint_ne(pick(&b, 0, NULL), pick(&b, 0, NULL));
+    ck_assert_uint_eq(b.nlive, 2);
+}
+END_TEST
+
+static const struct conf_outlier outlier = {true, 3, 1000, 50};
+
+static bool fail_in_row(struct balance *b, struct endpoint *ep, int n)
+{
+    bool ejected = false;
+
+    while (n--)
+        ejected = outlier_failed(b, &outlier, ep, now_us);
+    return ejected;
+}
+
+START_TEST(errors_in_a_row_eject_and_pauses_grow)
+{
+    struct balance b = balance_of(CONF_BALANCE_ROUND_ROBIN, 4, 0);
+
+    ck_assert(!fail_in_row(&b, &eps[0], 2));
+    outlier_answered(&eps[0]);
+    ck_assert(!fail_in_row(&b, &eps[0], 2));
+    ck_assert(fail_in_row(&b, &eps[0], 1));
+    ck_assert_uint_eq(eps[0].ejected_until_us, now_us + 1000000);
+    now_us += 1000000;
+    ck_assert(fail_in_row(&b, &eps[0], 3));
+    ck_assert_uint_eq(eps[0].ejected_until_us, now_us + 2000000);
+    now_us += 2000000 + OUTLIER_GROWTH_MAX * 1000000 + 1;
+    ck_assert(fail_in_row(&b, &eps[0], 3));
+    ck_assert_uint_eq(eps[0].ejected_until_us, now_us + 1000000);
+}
+END_TEST
+
+START_TEST(no_more_than_the_share_is_ejected)
+{
+    struct balance b = balance_of(CONF_BALANCE_ROUND_ROBIN, 4, 0);
+
+    ck_assert(fail_in_row(&b, &eps[0], 3));
+    ck_assert(fail_in_row(&b, &eps[1], 3));
+    ck_assert(!fail_in_row(&b, &eps[2], 30));
+    b = balance_of(CONF_BALANCE_ROUND_ROBIN, 1, 0);
+    ck_assert(!fail_in_row(&b, &eps[0], 30));
+}
+END_TEST
+
+START_TEST(the_retry_budget_is_a_share_of_a_window)
+{
+    struct retry_budget b = {0};
+    uint64_t t = 50000000;
+    int taken = 0;
+
+    for (int i = 0; i < 1000; i++)
+        retry_budget_ask(&b, t);
+    for (int i = 0; i < 1000; i++)
+        taken += retry_budget_take(&b, 20, t);
+    ck_assert_int_eq(taken, 200);
+    t += RETRY_HALF_US;
+    ck_assert(!retry_budget_take(&b, 20, t)); /* the old half still counts */
+    t += 2 * RETRY_HALF_US;
+    for (taken = 0; retry_budget_take(&b, 20, t); taken++)
+        continue;
+    ck_assert_int_eq(taken, RETRY_FREE);
 }
 END_TEST
 
@@ -79,11 +295,23 @@ int main(void)
     tcase_add_test(t, round_robin_takes_turns);
     tcase_add_test(t, p2c_never_picks_the_busiest);
     tcase_add_test(t, p2c_is_even_when_all_are_equal);
+    tcase_add_test(t, p2c_leaves_a_slow_endpoint_until_its_peak_has_faded);
+    tcase_add_test(t, a_peak_is_believed_at_once_and_forgotten_slowly);
+    tcase_add_test(t, least_requests_takes_the_idlest_and_turns_among_equals);
+    tcase_add_test(t, ring_hash_moves_only_the_keys_of_who_went);
+    tcase_add_test(t, ring_hash_bounds_the_load_of_a_hot_key);
     tcase_add_test(t, a_retry_goes_elsewhere_if_there_is_an_elsewhere);
+    tcase_add_test(t, endpoints_that_are_down_get_nothing_unless_too_few_are_up);
+    tcase_add_test(t, an_ejected_endpoint_comes_back_by_itself);
+    tcase_add_test(t, errors_in_a_row_eject_and_pauses_grow);
+    tcase_add_test(t, no_more_than_the_share_is_ejected);
+    tcase_add_test(t, the_retry_budget_is_a_share_of_a_window);
     suite_add_tcase(s, t);
+    arena_init(&arena, NULL, 0);
     sr = srunner_create(s);
     srunner_run_all(sr, CK_NORMAL);
     failed = srunner_ntests_failed(sr);
     srunner_free(sr);
+    arena_release(&arena);
     return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
