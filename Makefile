@@ -8,7 +8,8 @@
 #   make lint       formatting, floors, banned calls, manuals, static checks
 #   make asan       the same programs under ASan and UBSan; make asan T=check-unit tests them
 #   make fuzz       fuzz targets, FUZZ_SECONDS=60 each; make fuzz T=h1_head for one
-#   make bench      CPU per request beside haproxy and nginx, into bench/results
+#   make bench      CPU, latency and memory beside haproxy and nginx, into bench/results (10 minutes;
+#                   BENCH_QUICK=1: 4)
 #   make check-unit check-scenario    one half of the tests; S=name for those with that name
 #   make conformance    hostile requests and answers of outside corpora (CONFORMANCE_DIR=../shared)
 #   make clean      remove build/

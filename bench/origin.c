@@ -3,8 +3,8 @@
  *
  *   origin PORT
  *
- * One thread, epoll, keep-alive unless told otherwise, no parsing beyond the number. Answers
- * are built once a size.
+ * POST /N reads a body of Content-Length first. One thread, epoll, keep-alive unless told
+ * otherwise, no parsing beyond the numbers. Answers are built once a size.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -19,7 +19,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define REQUEST 8192
+#define REQUEST 65536
 #define SIZES   16
 #define MOST    (64u << 20)
 
@@ -32,6 +32,7 @@ struct answer {
 struct conn {
     int fd;
     size_t have;                 /* bytes of requests in buf */
+    size_t body;                 /* bytes of a request's body that are still to come */
     const struct answer *answer; /* being sent, or NULL */
     size_t sent;
     char buf[REQUEST];
@@ -90,23 +91,51 @@ static int flush(int ep, struct conn *c)
     return r;
 }
 
+static size_t body_of(const char *head, size_t n)
+{
+    const char *at = memmem(head, n, "\r\nContent-Length: ", 18);
+
+    return at ? strtoul(at + 18, NULL, 10) : 0;
+}
+
+/* Throw away what is there of a body. */
+static void skip_body(struct conn *c)
+{
+    size_t n = c->have < c->body ? c->have : c->body;
+
+    memmove(c->buf, c->buf + n, c->have - n);
+    c->have -= n;
+    c->body -= n;
+}
+
 /* Answer every complete request in the buffer. */
 static int serve(int ep, struct conn *c)
 {
     char *end;
+    int r;
 
+    if (c->body) {
+        skip_body(c);
+        if (c->body)
+            return 1;
+        if ((r = flush(ep, c)) <= 0)
+            return r;
+    }
     while ((end = memmem(c->buf, c->have, "\r\n\r\n", 4))) {
         size_t used = (size_t)(end + 4 - c->buf);
-        int r;
         c->answer = NULL;
-        if (strncmp(c->buf, "GET /", 5) == 0)
-            c->answer = answer_of(strtoul(c->buf + 5, NULL, 10),
+        if (strncmp(c->buf, "GET /", 5) == 0 || strncmp(c->buf, "POST /", 6) == 0)
+            c->answer = answer_of(strtoul(strchr(c->buf, '/') + 1, NULL, 10),
                                   memmem(c->buf, used, "Connection: close", 17) != NULL);
         if (!c->answer)
             return -1;
         c->sent = 0;
+        c->body = body_of(c->buf, used);
         memmove(c->buf, c->buf + used, c->have - used);
         c->have -= used;
+        skip_body(c);
+        if (c->body)
+            return 1;
         if ((r = flush(ep, c)) <= 0)
             return r;
     }
@@ -118,7 +147,7 @@ static int on_event(int ep, struct conn *c, uint32_t events)
     ssize_t n;
     int r;
 
-    if (c->answer) {
+    if (c->answer && !c->body) {
         struct epoll_event ev = {.events = EPOLLIN, .data.ptr = c};
         if (events & (EPOLLERR | EPOLLHUP))
             return -1;

@@ -1,12 +1,13 @@
 #!/bin/sh
 # run.sh [BUILD] - CPU per request of Sluice beside HAProxy, nginx and a raw relay.
-# BENCH_ROUNDS (5) rounds of BENCH_SECONDS (5) a program and case, interleaved; BENCH_CASES picks
-# cases by name. The table goes to stdout and into bench/results/.
+# BENCH_ROUNDS (5) rounds of BENCH_SECONDS (2) a program and case, interleaved; BENCH_CASES picks
+# cases by name; BENCH_QUICK=1 is 3 rounds of 1 second. The table goes to stdout and into
+# bench/results/.
 set -eu
 cd "$(dirname "$0")/.."
 build=${1:-build/release}
 missing=
-for program in wrk haproxy nginx taskset strace; do
+for program in wrk haproxy nginx h2load taskset strace; do
     PATH=$PATH:/usr/sbin command -v $program >/dev/null || missing="$missing $program"
 done
 [ -z "$missing" ] || scripts/deps.sh --install --all
