@@ -11,7 +11,8 @@ BEGIN {
               "control/ctl", c, " ")
     for (i = 1; i <= m; i++) floor[c[i]] = 100 + i
     # what control/ may see of proxy/
-    seen["proxy/base"] = seen["proxy/event"] = seen["config"] = seen["proxy/route"] = 1
+    seen["proxy/base"] = seen["proxy/event"] = seen["config"] = 1
+    seen["proxy/http"] = seen["proxy/route"] = 1
     room["event2/"] = "^proxy/event/|^control/link/"
     room["openssl/"] = "^proxy/event/"
     room["nghttp2/"] = "^proxy/http/"

@@ -7,11 +7,16 @@
  */
 #include "control/link/httpd.h"
 
-#include "control/link/http1.h"
+#include "control/link/buffer.h"
+#include "control/link/httpd_text.h"
 #include "proxy/base/clock.h"
 #include "proxy/base/log.h"
 #include "proxy/base/mem.h"
 #include "proxy/base/sys.h"
+#include "proxy/http/h1_body.h"
+#include "proxy/http/h1_parse.h"
+#include "proxy/http/status.h"
+#include "proxy/http/uri.h"
 
 #include <errno.h>
 #include <netdb.h>
@@ -28,11 +33,6 @@
 #define ACCEPT_PAUSE  100        /* ms, after running out of descriptors */
 #define LINGER_MS     1000       /* for what a refused client still sends */
 #define LINGER_MAX    (4u << 20) /* bytes of it */
-
-struct buffer { /* bytes [at, n) are unread */
-    char *p;
-    size_t at, n, cap;
-};
 
 enum conn_state {
     CONN_IDLE,     /* no byte of the next request is here; deadline: idle */
@@ -52,6 +52,8 @@ struct conn { /* owned by httpd */
     bool reading, writing; /* which of the two are started */
     struct timer deadline;
     struct buffer in, out;
+    struct h1_parser parser; /* of the head that is coming in */
+    struct head head;
     struct httpd_request *req; /* owned while CONN_READ, then by the handler */
     bool close_after;          /* the answer under way is the last one */
     bool refused;              /* closed with input unread: linger */
@@ -66,8 +68,9 @@ struct httpd_request { /* owned by conn until the handler is called, then by its
     uint32_t magic;
     struct httpd *httpd;
     struct conn *conn; /* NULL: the client is gone */
-    struct http1_head head;
-    struct http1_body framing;
+    struct head head;  /* of a copy of the bytes, with NULs behind what is handed out */
+    struct str path, query;
+    struct h1_body framing;
     struct arena arena;
     struct buffer body;   /* of the request */
     struct buffer fields; /* of the answer's head */
@@ -98,61 +101,6 @@ struct httpd {
     TAILQ_HEAD(, conn) conns;
     TAILQ_HEAD(, httpd_request) requests;
 };
-
-/* --- buffers --- */
-
-static size_t buffer_left(const struct buffer *b)
-{
-    return b->n - b->at;
-}
-
-/* Room for MORE bytes at b->p + b->n. */
-static void buffer_room(struct buffer *b, size_t more)
-{
-    if (b->at == b->n)
-        b->at = b->n = 0;
-    if (b->at && b->n + more > b->cap) {
-        memmove(b->p, b->p + b->at, b->n - b->at);
-        b->n -= b->at;
-        b->at = 0;
-    }
-    if (b->n + more <= b->cap)
-        return;
-    b->cap = b->cap * 2 > b->n + more ? b->cap * 2 : b->n + more;
-    b->p = xrealloc(b->p, b->cap);
-}
-
-static void buffer_add(struct buffer *b, struct str s)
-{
-    if (s.n == 0)
-        return;
-    buffer_room(b, s.n);
-    memcpy(b->p + b->n, s.p, s.n);
-    b->n += s.n;
-}
-
-PRINTF_LIKE(2, 3) static void buffer_printf(struct buffer *b, const char *fmt, ...)
-{
-    va_list ap;
-    int n;
-
-    va_start(ap, fmt);
-    n = vsnprintf(NULL, 0, fmt, ap);
-    va_end(ap);
-    ASSERT(n >= 0);
-    buffer_room(b, (size_t)n + 1);
-    va_start(ap, fmt);
-    vsnprintf(b->p + b->n, (size_t)n + 1, fmt, ap);
-    va_end(ap);
-    b->n += (size_t)n;
-}
-
-/* An idle connection owns no buffer. */
-static void buffer_release(struct buffer *b)
-{
-    xfree(b->p);
-    *b = (struct buffer){0};
-}
 
 /* --- the end of things --- */
 
@@ -257,8 +205,9 @@ static void write_head(struct conn *c, int status, const char *type, long long l
 {
     char date[40];
 
-    buffer_printf(&c->out, "HTTP/1.1 %d %s\r\nServer: sluice\r\nDate: %s\r\n", status,
-                  http1_reason(status), http_date(date, loop_wall_ms(c->httpd->loop)));
+    buffer_printf(&c->out, "HTTP/1.1 %d %.*s\r\nServer: sluice\r\nDate: %s\r\n", status,
+                  STR_ARG(status_reason(status)),
+                  http_date(date, loop_wall_ms(c->httpd->loop)));
     if (type)
         buffer_printf(&c->out, "Content-Type: %s\r\nX-Content-Type-Options: nosniff\r\n", type);
     if (length >= 0 && status != 204 && status != 304)
@@ -286,9 +235,9 @@ static void refuse(struct conn *c, int status, const char *code, const char *why
     char body[320];
     int n =
         snprintf(body, sizeof(body),
-                 "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%d,\"detail\":\"%s\","
+                 "{\"type\":\"about:blank\",\"title\":\"%.*s\",\"status\":%d,\"detail\":\"%s\","
                  "\"code\":\"%s\"}\n",
-                 http1_reason(status), status, why, code);
+                 STR_ARG(status_reason(status)), status, why, code);
 
     c->close_after = c->refused = true;
     write_head(c, status, "application/problem+json", n, false, NULL);
@@ -319,12 +268,12 @@ static struct httpd_request *request_new(struct conn *c)
  * rebinding) nor post forms at us from another site. */
 static bool admit(struct conn *c, struct httpd_request *req)
 {
-    struct str site = http1_field(&req->head, "sec-fetch-site");
-    bool reads = str_eq(req->head.method, STR("GET")) || str_eq(req->head.method, STR("HEAD"));
+    struct str site = httpd_header(req, "sec-fetch-site");
+    bool reads = req->head.method == METHOD_GET || req->head.method == METHOD_HEAD;
 
     if (c->peer.unix_socket)
         return true;
-    if (!http1_host_is_loopback(req->head.host)) {
+    if (!httpd_is_loopback(head_authority(&req->head))) {
         refuse(c, 421, "host", "this Host is not served here");
         return false;
     }
@@ -335,44 +284,73 @@ static bool admit(struct conn *c, struct httpd_request *req)
     return true;
 }
 
+/* S lies in the request's own copy of the head: put a NUL behind it. */
+static void terminate(struct str s)
+{
+    ((char *)(uintptr_t)s.p)[s.n] = '\0';
+}
+
+/* The head moves from the input to memory of the request. */
+static void keep_head(struct conn *c, struct httpd_request *req)
+{
+    char *text = arena_alloc(&req->arena, c->head.size);
+    const struct head *h = &req->head;
+
+    memcpy(text, c->in.p + c->in.at, c->head.size);
+    c->in.at += c->head.size;
+    req->head = c->head;
+    head_rebase(&req->head, text);
+    uri_split(head_path(h), &req->path, &req->query);
+    terminate(head_span(h, h->method_text));
+    terminate(head_path(h));
+    if (req->query.p)
+        terminate(req->path);
+    else
+        req->query = STR("");
+    if (req->path.n == 0)
+        req->path = STR("/");
+    for (size_t i = 0; i < h->nfields; i++)
+        terminate(head_value(h, &h->fields[i]));
+}
+
+/* The bytes of a head, when it is whole. True: it is, and well-formed. */
+static bool parse_head(struct conn *c)
+{
+    struct str in = buffer_str(&c->in);
+    size_t n = in.n < HTTPD_HEAD_MAX ? in.n : HTTPD_HEAD_MAX;
+
+    switch (h1_parse(&c->parser, &c->head, in.p, n)) {
+    case H1_DONE:
+        return true;
+    case H1_BAD:
+        refuse(c, c->parser.status, "syntax", c->parser.why);
+        return false;
+    case H1_MORE:
+        if (n == HTTPD_HEAD_MAX)
+            refuse(c, 431, "head_size", "the header section is larger than 16 KiB");
+        return false;
+    }
+    return false;
+}
+
 /* The head, when it is whole. True: there is one now. */
 static bool take_head(struct conn *c)
 {
-    struct str in = {c->in.p + c->in.at, buffer_left(&c->in)};
-    size_t n;
-    const char *why = "";
-    char *text;
-    int status;
+    struct httpd_request *req;
 
-    while (in.n >= 2 && in.p[0] == '\r' && in.p[1] == '\n') { /* RFC 9112 2.2 */
-        in = str_skip(in, 2);
-        c->in.at += 2;
-    }
-    n = http1_head_size(in);
-    if (n > HTTPD_HEAD_MAX || (n == 0 && in.n > HTTPD_HEAD_MAX)) {
-        refuse(c, 431, "head_size", "the header section is larger than 16 KiB");
+    if (!parse_head(c))
         return false;
-    }
-    if (n == 0)
+    c->req = req = request_new(c);
+    keep_head(c, req);
+    if (!admit(c, req))
         return false;
-    c->req = request_new(c);
-    text = arena_alloc(&c->req->arena, n);
-    memcpy(text, in.p, n);
-    c->in.at += n;
-    status = http1_parse_head(text, n, &c->req->head, &why);
-    if (status) {
-        refuse(c, status, "syntax", why);
-        return false;
-    }
-    if (!admit(c, c->req))
-        return false;
-    if (c->req->head.length > HTTPD_BODY_MAX) {
+    if (req->head.framing == FRAMING_LENGTH && req->head.length > HTTPD_BODY_MAX) {
         refuse(c, 413, "body_size", "the body is larger than 1 MiB");
         return false;
     }
-    c->close_after = !c->req->head.keep_alive;
-    http1_body_init(&c->req->framing, &c->req->head);
-    if (c->req->head.expect_continue && !c->req->framing.done && !buffer_left(&c->in)) {
+    c->close_after = !req->head.keep_alive;
+    h1_body_init(&req->framing, req->head.framing, req->head.length);
+    if (req->head.expect && !h1_body_done(&req->framing) && !buffer_left(&c->in)) {
         buffer_add(&c->out, STR("HTTP/1.1 100 Continue\r\n\r\n"));
         return flush(c);
     }
@@ -383,24 +361,20 @@ static bool take_head(struct conn *c)
 static bool take_body(struct conn *c)
 {
     struct httpd_request *req = c->req;
-    struct str data;
-    size_t used = 1;
+    struct str in = buffer_str(&c->in), data;
+    enum h1_body_event e;
 
-    while (!req->framing.done && buffer_left(&c->in) && used) {
-        struct str in = {c->in.p + c->in.at, buffer_left(&c->in)};
-
-        if (!http1_body_take(&req->framing, in, &data, &used)) {
-            refuse(c, 400, "syntax", "the chunked body is malformed");
-            return false;
-        }
+    while ((e = h1_body_next(&req->framing, &in, &data)) == H1_BODY_DATA) {
         if (req->body.n + data.n > HTTPD_BODY_MAX) {
             refuse(c, 413, "body_size", "the body is larger than 1 MiB");
             return false;
         }
         buffer_add(&req->body, data);
-        c->in.at += used;
     }
-    return req->framing.done;
+    c->in.at = c->in.n - in.n;
+    if (e == H1_BODY_BAD)
+        refuse(c, 400, "syntax", req->framing.why);
+    return e == H1_BODY_END;
 }
 
 /* Make something of the input. Calls the handler, as the last thing. */
@@ -410,6 +384,7 @@ static void on_input(struct conn *c)
 
     if (c->state == CONN_IDLE && buffer_left(&c->in)) {
         c->state = CONN_READ;
+        h1_parser_request(&c->parser);
         timer_start(&c->deadline, HTTPD_READ_MS);
     }
     if (c->state != CONN_READ || (!c->req && !take_head(c)) || !take_body(c))
@@ -677,17 +652,17 @@ size_t httpd_connections(const struct httpd *h)
 
 struct str httpd_method(const struct httpd_request *req)
 {
-    return req->head.method;
+    return head_span(&req->head, req->head.method_text);
 }
 
 struct str httpd_path(const struct httpd_request *req)
 {
-    return req->head.path;
+    return req->path;
 }
 
 struct str httpd_query(const struct httpd_request *req)
 {
-    return req->head.query;
+    return req->query;
 }
 
 struct str httpd_body(const struct httpd_request *req)
@@ -697,7 +672,9 @@ struct str httpd_body(const struct httpd_request *req)
 
 struct str httpd_header(const struct httpd_request *req, const char *name)
 {
-    return http1_field(&req->head, name);
+    const struct field *f = head_find(&req->head, str_of(name), 0);
+
+    return f ? head_value(&req->head, f) : STR_NONE;
 }
 
 const struct httpd_peer *httpd_peer(const struct httpd_request *req)
@@ -740,7 +717,7 @@ void httpd_set_header(struct httpd_request *req, const char *name, const char *v
 
 static bool is_head(const struct httpd_request *req)
 {
-    return str_eq(req->head.method, STR("HEAD"));
+    return req->head.method == METHOD_HEAD;
 }
 
 /* REQ is answered: let go of it. */
@@ -810,53 +787,4 @@ void httpd_end(struct httpd_request *req)
     if (c && req->head.minor == 1 && !is_head(req))
         buffer_add(&c->out, STR("0\r\n\r\n"));
     request_end(req);
-}
-
-/* --- escapes --- */
-
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c = ascii_lower(c);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-static struct str unescape(struct arena *a, struct str s, bool plus)
-{
-    char *out = arena_alloc(a, s.n + 1);
-    size_t n = 0;
-
-    for (size_t i = 0; i < s.n; i++) {
-        int hi, lo;
-
-        if (s.p[i] != '%') {
-            out[n++] = plus && s.p[i] == '+' ? ' ' : s.p[i];
-            continue;
-        }
-        if (s.n - i < 3 || (hi = hex_digit(s.p[i + 1])) < 0 ||
-            (lo = hex_digit(s.p[i + 2])) < 0 || hi + lo == 0)
-            return STR_NONE;
-        out[n++] = (char)(hi * 16 + lo);
-        i += 2;
-    }
-    out[n] = '\0';
-    return (struct str){out, n};
-}
-
-struct str httpd_unescape(struct arena *a, struct str s)
-{
-    return unescape(a, s, false);
-}
-
-struct str httpd_query_value(struct arena *a, struct str query, const char *name)
-{
-    while (query.n) {
-        struct str value = str_cut(&query, '&'), key = str_cut(&value, '=');
-
-        key = unescape(a, key, true);
-        if (key.p && str_eq(key, str_of(name)))
-            return unescape(a, value, true);
-    }
-    return STR_NONE;
 }

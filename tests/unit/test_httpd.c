@@ -1,5 +1,4 @@
 /* test_httpd.c - the control API's HTTP server: real sockets, one loop, a scripted client. */
-#include "control/link/http1.c"
 #include "control/link/httpd.c"
 
 #include <arpa/inet.h>
