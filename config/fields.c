@@ -62,6 +62,8 @@ static const struct word retry_words[] = {
     {"timeout", CONF_RETRY_TIMEOUT}, {"500", CONF_RETRY_500},
     {"502", CONF_RETRY_502},         {"503", CONF_RETRY_503},
     {"504", CONF_RETRY_504},         {NULL, 0}};
+static const struct word check_words[] = {
+    {"http", CONF_CHECK_HTTP}, {"tcp", CONF_CHECK_TCP}, {NULL, 0}};
 static const struct word log_words[] = {
     {"json", CONF_LOG_JSON}, {"off", CONF_LOG_OFF}, {NULL, 0}};
 
@@ -122,6 +124,9 @@ static const struct field sticky_fields[] = {
 TABLE(sticky_table, conf_sticky, "sticky", sticky_fields);
 
 static const struct field health_fields[] = {
+    {"by", FIELD_WORD, AT(conf_health, by), .words = check_words, .fallback = "http",
+     .doc =
+         "What is asked of an endpoint: a good answer, or only that it accepts a connection"},
     {"path", FIELD_TEXT, FORM_TARGET, AT(conf_health, path), .fallback = "/",
      .doc = "Asked for with GET; 2xx and 3xx mean healthy"},
     {"interval", FIELD_DURATION, AT(conf_health, interval_ms), .min = 100, .max = HOUR,
@@ -210,8 +215,7 @@ static const struct field service_fields[] = {
      .doc = "With fewer than this per cent of a version's endpoints healthy, all of them get "
             "traffic; 0: never, requests that nobody can answer are refused at once"},
     {"health", FIELD_GROUP, AT(conf_service, health), .of = &health_table, .marked = true,
-     .absent = no_health, .computed = "no checks",
-     .doc = "Active HTTP checks of every endpoint"},
+     .absent = no_health, .computed = "no checks", .doc = "Active checks of every endpoint"},
     {"timeouts", FIELD_GROUP, AT(conf_service, timeouts), .of = &timeouts_table,
      .doc = "Limits on waiting for an endpoint"},
     {"retry", FIELD_GROUP, AT(conf_service, retry), .of = &retry_table,

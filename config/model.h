@@ -56,8 +56,10 @@ struct conf_sticky {
     uint64_t ttl_ms; /* Max-Age of a cookie that we mint; 0: session cookie */
 };
 
+enum conf_check { CONF_CHECK_HTTP, CONF_CHECK_TCP };
 struct conf_health {
     bool enabled; /* "health" present */
+    enum conf_check by;
     struct str path;
     uint64_t interval_ms, timeout_ms;
     uint32_t rise, fall;

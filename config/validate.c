@@ -67,6 +67,14 @@ static void check_sticky(struct loader *l, struct conf_service *s, struct node *
         lower(sticky->name);
 }
 
+static void check_health(struct loader *l, const struct conf_service *s, struct node *n)
+{
+    struct node *path = node_get(n, STR("path"));
+
+    if (path && s->health.by == CONF_CHECK_TCP && !str_eq(s->health.path, STR("/")))
+        (void)diag_at(l->d, path, AT_KEY, "a tcp check has no path");
+}
+
 static void check_overrides(struct loader *l, struct node *list)
 {
     struct names seen;
@@ -97,6 +105,8 @@ static void check_services(struct loader *l, const struct node *root)
             continue;
         if ((part = node_get(n, STR("sticky"))) && part->kind == NODE_OBJECT)
             check_sticky(l, n->target, part);
+        if ((part = node_get(n, STR("health"))) && part->kind == NODE_OBJECT)
+            check_health(l, n->target, part);
         if ((part = node_get(n, STR("overrides"))) && part->kind == NODE_ARRAY)
             check_overrides(l, part);
     }

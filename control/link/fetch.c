@@ -263,6 +263,8 @@ static void set_options(struct fetch *f, const struct fetch_options *o)
     curl_easy_setopt(c, CURLOPT_WRITEDATA, f);
     if (o->proxy_header)
         curl_easy_setopt(c, CURLOPT_HAPROXYPROTOCOL, 1L);
+    if (o->connect_only)
+        curl_easy_setopt(c, CURLOPT_CONNECT_ONLY, 1L);
     if (o->fresh) {
         curl_easy_setopt(c, CURLOPT_FRESH_CONNECT, 1L);
         curl_easy_setopt(c, CURLOPT_FORBID_REUSE, 1L);

@@ -24,12 +24,13 @@ struct fetch_options {          /* all of it is copied */
     uint64_t timeout_ms;        /* for all of it; 0: 10 s */
     size_t body_max;            /* bytes kept of the answer; the rest is not waited for */
     bool proxy_header;          /* begin the connection with a PROXY header, version 1 */
+    bool connect_only;          /* no request: status 0 and no error when it connected */
     bool fresh;                 /* a new connection, closed afterwards: for health checks */
 };
 
 struct fetch_result {
-    int status;        /* 200; 0: no answer */
-    const char *error; /* NULL with an answer; else why not: "Connection refused" */
+    int status;        /* 200; 0: no answer, or none was asked for */
+    const char *error; /* NULL: as asked; else why not: "Connection refused" */
     struct str body;   /* valid during the callback */
     bool truncated;    /* there was more than body_max */
     uint64_t took_ms;

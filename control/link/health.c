@@ -106,7 +106,7 @@ static void on_answer(void *arg, const struct fetch_result *r)
 {
     struct target *t = arg;
     struct health *h = t->health;
-    bool ok = r->status >= 200 && r->status < 400;
+    bool ok = r->status ? r->status >= 200 && r->status < 400 : !r->error;
     struct health_row row;
 
     t->fetch = NULL;
@@ -129,6 +129,7 @@ static void on_due(void *arg)
     struct target *t = arg;
     struct fetch_options o = {.url = t->url,
                               .timeout_ms = t->conf.timeout_ms,
+                              .connect_only = t->conf.by == CONF_CHECK_TCP,
                               .fresh = true,
                               .proxy_header = t->announced};
 

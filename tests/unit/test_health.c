@@ -247,6 +247,34 @@ START_TEST(test_rise_and_fall)
 }
 END_TEST
 
+START_TEST(test_tcp_asks_for_a_connection_only)
+{
+    struct world *w = world_new();
+    struct conf_endpoint e = {.host = STR("127.0.0.1"), .port = (uint16_t)w->port, .up = true};
+    struct conf_version v = {.name = STR("v1"), .endpoints = &e, .nendpoints = 1};
+    struct conf_service s = {.name = STR("shop"), .versions = &v, .nversions = 1};
+    struct conf c = {.services = &s, .nservices = 1};
+    struct health *h = health_new(w->loop, w->fetcher, 1, on_health, w);
+
+    s.health = (struct conf_health){true, CONF_CHECK_TCP, STR("/"), 10, 500, 2, 3};
+    e.name = STR("one");
+    w->status = 503;
+    health_configure(h, &c);
+    wait_change(w, 1);
+    ck_assert(w->up);
+    spin(w, 100);
+    ck_assert_int_eq(w->asked, 0);
+    e.name = STR("two");
+    e.port = 1; /* nobody listens there */
+    health_configure(h, &c);
+    wait_change(w, 2);
+    ck_assert(!w->up);
+    ck_assert_int_gt((int)strlen(w->why), 0);
+    health_free(h);
+    world_free(w);
+}
+END_TEST
+
 START_TEST(test_thousands_do_not_burst)
 {
     struct world *w = world_new();
@@ -295,6 +323,7 @@ int main(void)
     tcase_add_test(tc, test_fetch);
     tcase_add_test(tc, test_fetch_failures);
     tcase_add_test(tc, test_rise_and_fall);
+    tcase_add_test(tc, test_tcp_asks_for_a_connection_only);
     tcase_add_test(tc, test_thousands_do_not_burst);
     suite_add_tcase(s, tc);
     srunner_run_all(r, CK_NORMAL);
