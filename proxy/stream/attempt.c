@@ -75,9 +75,14 @@ static void on_deadline(void *arg)
 {
     struct attempt *a = CAST(attempt, ATTEMPT_MAGIC, arg);
     bool moving = a->conn->io.out_bytes != a->waiting_bytes;
+    bool tunnel = a->stream->tunnel;
 
-    if (a->on_deadline == END_IDLE_TIMEOUT && !a->answered && moving) {
+    if (a->on_deadline == END_IDLE_TIMEOUT && (!a->answered || tunnel) && moving) {
         start_deadline(a, END_IDLE_TIMEOUT); /* slowly, but it takes the body */
+        return;
+    }
+    if (tunnel) {
+        stream_finish(a->stream, END_TUNNEL_IDLE);
         return;
     }
     count_failure(a, a->on_deadline);
@@ -129,7 +134,7 @@ static bool send_request(struct attempt *a)
     if (!s->hold && s->kept.n)
         (void)upconn_copy(a->conn, s->kept);
     if (s->up == HALF_ENDED)
-        upconn_end(a->conn);
+        upconn_end(a->conn, h1_body_trailers(&s->body));
     return true;
 }
 
@@ -162,6 +167,8 @@ bool attempt_start(struct stream *s, const struct target *t)
         return false;
     }
     upconn_borrow(a->conn, &answer_ops, a, &a->resp);
+    if (s->req.trailers)
+        upconn_keep_trailers(a->conn, arena_alloc(&s->arena, H1_TRAILER_MAX), H1_TRAILER_MAX);
     if (!send_request(a)) {
         stream_fail(s, END_BAD_REQUEST, 431, STR("the request head is too large to forward"));
         return true;
@@ -214,7 +221,7 @@ bool attempt_body(struct attempt *a, struct block *b)
 
 void attempt_body_end(struct attempt *a)
 {
-    upconn_end(a->conn);
+    upconn_end(a->conn, h1_body_trailers(&a->stream->body));
     if (a->forwarded_us)
         forwarded(a);
 }
@@ -245,11 +252,12 @@ static void on_head(void *self, const struct message *m)
 {
     struct attempt *a = CAST(attempt, ATTEMPT_MAGIC, self);
 
-    if (m->status < 200) {
+    if (m->status < 200 && !a->conn->tunnel) {
         await_progress(a);
         stream_interim(a->stream, m);
         return;
     }
+    a->stream->tunnel = a->conn->tunnel;
     observe_head(a, m);
     if (m->status >= 500 && stream_retry_status(a->stream, m->status))
         return;
@@ -289,6 +297,10 @@ static void on_abort(void *self, enum codec_abort why)
     struct attempt *a = CAST(attempt, ATTEMPT_MAGIC, self);
     bool stale = why == CODEC_RESET && a->conn->reused && !a->conn->heard;
 
+    if (a->stream->tunnel) {
+        stream_finish(a->stream, END_TUNNEL);
+        return;
+    }
     if (why == CODEC_BAD)
         metrics_violation(a->plane, STATS_BAD_RESPONSE);
     if (!stale)

@@ -17,13 +17,15 @@
 #define OUT_HIGH    131072   /* queued bytes above which data() says enough */
 #define LINGER_MAX  16777216 /* bytes thrown away before the connection is cut */
 #define CHUNK_FRAME (H1_CHUNK_HEAD + 2)
+#define UNANNOUNCED 1024 /* bytes of trailers that no Trailer field announced */
 
 #define TO(s) (1u << CONN_##s)
 static const unsigned conn_edge[CONN_NSTATES] = {
     [CONN_IDLE] = TO(HEAD) | TO(CLOSED),
     [CONN_HEAD] = TO(BODY) | TO(BUSY) | TO(CLOSING) | TO(CLOSED),
     [CONN_BODY] = TO(BUSY) | TO(CLOSING) | TO(LINGER) | TO(CLOSED),
-    [CONN_BUSY] = TO(IDLE) | TO(CLOSING) | TO(CLOSED),
+    [CONN_BUSY] = TO(IDLE) | TO(TUNNEL) | TO(CLOSING) | TO(CLOSED),
+    [CONN_TUNNEL] = TO(CLOSING) | TO(CLOSED),
     [CONN_CLOSING] = TO(LINGER) | TO(CLOSED),
     [CONN_LINGER] = TO(CLOSED),
 };
@@ -148,6 +150,7 @@ static void on_deadline(void *arg)
         else
             io_resume(&c->io); /* it takes long: a client that goes away is noticed now */
         break;
+    case CONN_TUNNEL:
     case CONN_CLOSING:
         on_send_stalled(c);
         break;
@@ -158,14 +161,19 @@ static void on_deadline(void *arg)
 
 /* ---- between requests ---- */
 
+static bool has_more(const struct conn *c)
+{
+    return c->io.in && c->io.in->start < c->io.in->end;
+}
+
 static void go_idle(struct conn *c)
 {
     bool ahead;
 
     c->io.keep = false;
-    ahead = c->io.in && c->io.in->start < c->io.in->end;
+    ahead = has_more(c);
     conn_enter(c, CONN_IDLE);
-    if (c->plane->draining) {
+    if (c->plane->draining || (c->io.eof && !ahead)) {
         conn_close(c);
         return;
     }
@@ -222,6 +230,11 @@ static void on_head(struct conn *c)
     c->io.keep = true;
     c->kept_end = b->start;
     h1_body_init(&s->body, s->req.framing, s->req.length);
+    if (s->req.framing == FRAMING_CHUNKED) {
+        size_t cap = head_has(&s->req, FIELD_TRAILER) ? H1_TRAILER_MAX : UNANNOUNCED;
+
+        h1_body_keep_trailers(&s->body, arena_alloc(&s->arena, cap), cap);
+    }
     conn_enter(c, s->req.framing == FRAMING_NONE ? CONN_BUSY : CONN_BODY);
     deadline_start(&c->deadline, c->state == CONN_BODY ? c->plane->stall_queue : NULL);
     stream_start(s);
@@ -236,7 +249,9 @@ static void read_head(struct conn *c)
 
     switch (h1_parse(&s->parser, &s->req, in.p, in.n)) {
     case H1_MORE:
-        if (block_room(c->io.in) == 0 && !io_grow(&c->io))
+        if (c->io.eof)
+            stream_fail(s, END_CLIENT_ABORT, 0, STR_NONE);
+        else if (block_room(c->io.in) == 0 && !io_grow(&c->io))
             reject_head(c, STATS_BAD_HEAD_SIZE, 431, "the request head is too large");
         break;
     case H1_BAD:
@@ -264,6 +279,8 @@ static void after_body(struct conn *c, enum h1_body_event e, bool more)
         if (!c->sending)
             deadline_stop(&c->deadline);
         stream_body_end(c->stream);
+    } else if (c->io.eof) {
+        stream_fail(c->stream, END_CLIENT_ABORT, 0, STR_NONE);
     } else if (more) {
         if (!c->sending)
             deadline_start(&c->deadline, c->plane->stall_queue);
@@ -339,6 +356,14 @@ static void read_body(struct conn *c)
         read_kept(c);
 }
 
+static void read_tunnel(struct conn *c)
+{
+    struct block *b = io_take(&c->io);
+
+    if (b && !stream_body(c->stream, b))
+        io_pause(&c->io);
+}
+
 static void conn_read(struct conn *c)
 {
     switch (c->state) {
@@ -351,6 +376,9 @@ static void conn_read(struct conn *c)
         break;
     case CONN_BODY:
         read_body(c);
+        break;
+    case CONN_TUNNEL:
+        read_tunnel(c);
         break;
     case CONN_LINGER:
     case CONN_CLOSING:
@@ -367,9 +395,9 @@ static void conn_read(struct conn *c)
 static void on_next(void *arg)
 {
     struct conn *c = CAST(conn, CONN_MAGIC, arg);
-    bool ahead = c->io.in && c->io.in->start < c->io.in->end;
 
-    if (ahead && (c->state == CONN_IDLE || c->state == CONN_BODY))
+    if (has_more(c) &&
+        (c->state == CONN_IDLE || c->state == CONN_BODY || c->state == CONN_TUNNEL))
         conn_read(c);
 }
 
@@ -410,6 +438,22 @@ static void write_head(struct conn *c, struct out *o, const struct message *m)
     head_write_end(o);
 }
 
+/* 101 is written: what the client sent behind its request already is the other protocol. */
+static void open_tunnel(struct conn *c)
+{
+    struct str ahead = block_str(c->io.in);
+
+    c->held = c->io.in; /* the request's head stays for the log */
+    c->io.in = NULL;
+    c->io.keep = false;
+    c->close = true;
+    conn_enter(c, CONN_TUNNEL);
+    io_unread(&c->io, ahead);
+    io_resume(&c->io);
+    if (ahead.n)
+        loop_post(c->plane->loop, &c->next, on_next, c);
+}
+
 static void answer_head(void *self, const struct message *m)
 {
     struct conn *c = CAST(conn, CONN_MAGIC, self);
@@ -418,7 +462,8 @@ static void answer_head(void *self, const struct message *m)
 
     if (m->status >= 200) {
         c->last = !c->stream->req.keep_alive;
-        c->close = c->last || m->last || c->plane->draining || c->state != CONN_BUSY;
+        c->close = c->last || m->last || c->plane->draining || c->state != CONN_BUSY ||
+                   (c->io.eof && !has_more(c));
     }
     if (need <= BLOCK_SMALL) {
         o = out_init(io_room(&c->io, need), need);
@@ -434,6 +479,8 @@ static void answer_head(void *self, const struct message *m)
         b->end += (uint32_t)(o.full ? 0 : o.n);
         io_queue(&c->io, b);
     }
+    if (c->stream->tunnel)
+        open_tunnel(c);
 }
 
 static void queue_body(struct conn *c, struct block *b)
@@ -502,9 +549,9 @@ static void answer_resume(void *self)
     struct conn *c = CAST(conn, CONN_MAGIC, self);
 
     io_resume(&c->io);
-    if (c->state != CONN_BODY)
+    if (c->state != CONN_BODY && c->state != CONN_TUNNEL)
         return;
-    if (!c->sending)
+    if (c->state == CONN_BODY && !c->sending)
         deadline_start(&c->deadline, c->plane->stall_queue);
     loop_post(c->plane->loop, &c->next, on_next, c);
 }
@@ -534,12 +581,27 @@ static void on_drained(struct conn *c)
         stream_resume(c->stream);
 }
 
-/* A client that closes its half while it waits is taken to have gone, as most proxies do. */
+/*
+ * FIN. A client may close its half when its request is out and still wait for the answer; one
+ * that is gone altogether shows when the answer is sent. In a request, FIN breaks it off.
+ */
+static void on_eof(struct conn *c)
+{
+    if (c->state == CONN_TUNNEL)
+        stream_finish(c->stream, END_TUNNEL);
+    else if (c->state == CONN_HEAD || c->state == CONN_BODY)
+        stream_fail(c->stream, END_CLIENT_ABORT, 0, STR_NONE);
+    else if (c->state == CONN_IDLE || c->state == CONN_LINGER)
+        conn_close(c);
+}
+
 static void on_gone(struct conn *c)
 {
-    if (c->stream)
+    if (c->stream && c->stream->tunnel)
+        stream_finish(c->stream, END_TUNNEL);
+    else if (c->stream)
         stream_fail(c->stream, END_CLIENT_ABORT, 0, STR_NONE);
-    else if (c->state != CONN_CLOSING || c->io.error)
+    else
         conn_close(c);
 }
 
@@ -556,6 +618,8 @@ static void on_io(struct io *io, enum io_event ev, void *owner)
         on_drained(c);
         break;
     case IO_EOF:
+        on_eof(c);
+        break;
     case IO_ERROR:
         on_gone(c);
         break;

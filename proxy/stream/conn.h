@@ -14,6 +14,7 @@
     X(HEAD, "in a request's head")                                                             \
     X(BODY, "in a request's body")                                                             \
     X(BUSY, "the request is read, its answer is not complete")                                 \
+    X(TUNNEL, "switched to another protocol: bytes are passed on")                             \
     X(CLOSING, "the last output is being sent")                                                \
     X(LINGER, "FIN is sent; input is thrown away so that the answer is received")              \
     X(CLOSED, "freed when the turn is over")

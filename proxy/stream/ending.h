@@ -36,6 +36,8 @@ enum blame {
       BLAME_VERSION)                                                                           \
     X(UPSTREAM_BAD, "upstream_bad", 502, "the upstream sent a malformed answer",               \
       BLAME_VERSION)                                                                           \
+    X(TUNNEL, "tunnel", 0, "", BLAME_NOBODY)                                                   \
+    X(TUNNEL_IDLE, "tunnel_idle", 0, "", BLAME_NOBODY)                                         \
     X(DRAINED, "drained", 503, "the proxy is going down", BLAME_PROXY)
 
 enum ending {

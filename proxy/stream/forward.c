@@ -3,10 +3,13 @@
 #include "proxy/stream/forward.h"
 
 #include "proxy/http/forwarded.h"
+#include "proxy/stream/attempt.h"
 
 #define TRACE_ID    32
 #define TRACEPARENT 55 /* "00-" 32 hex "-" 16 hex "-" 2 hex */
 #define EXTRA_SLACK 512
+
+#define UPGRADE_FIELDS STR("Connection: Upgrade\r\nUpgrade: websocket\r\n")
 
 /* Never copied from a request: written anew, or nobody's but ours to say. */
 static const bool skip_request[FIELD_NIDS] = {
@@ -45,7 +48,8 @@ static const bool skip_answer[FIELD_NIDS] = {
     [FIELD_X_REQUEST_ID] = true,
 };
 
-/* An answer without a body keeps the length that its body would have had. */
+/* An answer without a body keeps the length that its body would have had; 1xx and 204 have no
+ * such thing (RFC 9110 8.6). */
 static const bool skip_bodyless[FIELD_NIDS] = {
     [FIELD_TRANSFER_ENCODING] = true,
     [FIELD_X_REQUEST_ID] = true,
@@ -164,6 +168,25 @@ static void put_forwarded(struct out *o, struct stream *s, struct str host)
                                 s->req.authority.n ? host : STR_NONE, STR("http"));
 }
 
+/* Trailer announces what is passed on, so it is passed on too. */
+static void keep_announcement(struct head *h)
+{
+    for (size_t i = h->first[FIELD_TRAILER]; i && i <= h->nfields; i++)
+        if (h->fields[i - 1].id == FIELD_TRAILER)
+            h->fields[i - 1].hop = false;
+}
+
+/* What holds for this hop alone. */
+static void put_hop(struct stream *s, struct out *o)
+{
+    if (s->req.upgrade)
+        out_put(o, UPGRADE_FIELDS);
+    else if (s->req.trailers)
+        out_put(o, STR("Connection: TE\r\nTE: trailers\r\n"));
+    if (s->hold)
+        out_put(o, STR("Expect: 100-continue\r\n"));
+}
+
 void forward_request(struct stream *s, struct message *m)
 {
     struct str host = head_authority(&s->req);
@@ -178,10 +201,11 @@ void forward_request(struct stream *s, struct message *m)
     head_write_known(&o, STR("X-Request-Id"), s->request_id);
     put_traceparent(&o, s);
     out_put(&o, s->req.minor ? STR("Via: 1.1 sluice\r\n") : STR("Via: 1.0 sluice\r\n"));
-    if (s->hold)
-        out_put(&o, STR("Expect: 100-continue\r\n"));
+    put_hop(s, &o);
     out_put(&o, s->flag_lines);
     ASSERT(!o.full);
+    if (s->req.framing == FRAMING_CHUNKED)
+        keep_announcement(&s->req);
     *m = (struct message){
         .from = &s->req,
         .skip = s->trusted ? skip_trusted : skip_request,
@@ -197,7 +221,11 @@ void forward_answer(struct stream *s, struct message *m)
     size_t cap = EXTRA_SLACK + s->request_id.n + (s->minted ? sticky->name.n : 0);
     struct out o = out_init(arena_alloc(&s->arena, cap), cap);
 
-    m->skip = m->bodyless && m->status != 204 ? skip_bodyless : skip_answer;
+    m->skip = m->bodyless && m->status >= 200 && m->status != 204 ? skip_bodyless : skip_answer;
+    if (s->tunnel)
+        out_put(&o, UPGRADE_FIELDS);
+    else if (s->req.trailers && s->req.minor && m->framing == FRAMING_CHUNKED)
+        keep_announcement(&s->attempt->resp);
     out_put(&o, STR("Via: 1.1 sluice\r\n"));
     head_write_known(&o, STR("X-Request-Id"), s->request_id);
     if (s->minted)

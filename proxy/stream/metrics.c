@@ -54,7 +54,8 @@ static void observe_judge(struct stream *s, struct stats_version *v)
 
 static void observe_time(struct stream *s, struct stats_version *v)
 {
-    uint64_t took = s->entered_us[STREAM_DONE] - s->entered_us[STREAM_ROUTE];
+    uint64_t end = s->entered_us[s->tunnel ? STREAM_ANSWER : STREAM_DONE];
+    uint64_t took = end - s->entered_us[STREAM_ROUTE]; /* a tunnel's life is no latency */
 
     stat_add(&v->duration_sum_us, took);
     stat_add(&v->duration[hist_bucket(took)], 1);

@@ -375,7 +375,7 @@ void stream_answer_end(struct stream *s, struct str trailers)
 {
     s->down = HALF_ENDED;
     s->to.ops->end(s->to.self, trailers);
-    stream_finish(s, END_DONE);
+    stream_finish(s, s->tunnel ? END_TUNNEL : END_DONE);
 }
 
 void stream_resume(struct stream *s)

@@ -73,6 +73,7 @@ struct stream { /* owned by its conn, from stream_new to stream_finish */
     bool fresh;                   /* the next attempt takes no pooled connection */
     bool minted;                  /* send the sticky cookie */
     uint64_t lb_key;              /* hash of who asks; ring_hash only */
+    bool tunnel;                  /* the answer was 101: bytes go both ways until one ends */
     const struct endpoint *tried; /* compared only */
     struct str endpoint_name;     /* of the last attempt; the snapshot's */
     struct str kept;              /* what of the body is in memory, from its beginning */

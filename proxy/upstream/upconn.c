@@ -69,6 +69,13 @@ void upconn_borrow(struct upconn *u, const struct codec_ops *ops, void *self, st
     u->head = head;
     u->interim = 0;
     u->heard = u->dirty = u->request_ended = u->chunked = false;
+    u->upgrade = u->tunnel = false;
+    u->trailer_room = STR_NONE;
+}
+
+void upconn_keep_trailers(struct upconn *u, char *room, size_t cap)
+{
+    u->trailer_room = (struct str){room, cap};
 }
 
 void upconn_close(struct upconn *u)
@@ -89,6 +96,8 @@ void upconn_return(struct upconn *u)
     bool clean = u->state == UPCONN_ENDED && u->request_ended && !u->dirty && !u->single &&
                  u->head->keep_alive && !u->io.in && !u->io.eof && !u->io.out_bytes;
 
+    if (u->tunnel)
+        io_flush(&u->io); /* the last words of the client */
     u->borrower = NULL;
     u->head = NULL;
     u->state = clean ? UPCONN_IDLE : u->state;
@@ -134,6 +143,7 @@ bool upconn_head(struct upconn *u, const struct head *req, const struct message 
     h1_parser_response(&u->parser, req->method);
     head_reset(u->head);
     u->asked = req->method;
+    u->dirty = u->upgrade = req->upgrade; /* whatever the answer: never pooled after it */
     u->chunked = m->framing == FRAMING_CHUNKED;
     if (need <= BLOCK_SMALL) {
         o = out_init(io_room(&u->io, need), need);
@@ -184,10 +194,15 @@ bool upconn_copy(struct upconn *u, struct str s)
     return welcome_more(u);
 }
 
-void upconn_end(struct upconn *u)
+void upconn_end(struct upconn *u, struct str trailers)
 {
-    if (u->chunked)
+    if (u->chunked && trailers.n) {
+        io_write(&u->io, H1_CHUNK_ZERO);
+        io_write(&u->io, trailers);
+        io_write(&u->io, STR("\r\n"));
+    } else if (u->chunked) {
         io_write(&u->io, H1_CHUNK_LAST);
+    }
     u->request_ended = true;
 }
 
@@ -235,6 +250,11 @@ static bool read_head(struct upconn *u)
             u->state = UPCONN_BODY;
             return true;
         }
+        if (u->head->status == 101 && u->upgrade && u->head->upgrade) {
+            u->tunnel = true;
+            u->state = UPCONN_BODY;
+            return true;
+        }
         if (u->head->status == 101 || ++u->interim > UPCONN_INTERIM_MAX) {
             broken(u, CODEC_BAD);
             return false;
@@ -251,7 +271,7 @@ static bool read_head(struct upconn *u)
 static void end_answer(struct upconn *u)
 {
     u->state = UPCONN_ENDED;
-    u->ops->end(u->borrower, STR_NONE);
+    u->ops->end(u->borrower, h1_body_trailers(&u->body));
 }
 
 /* What came with its head is looked at first: an answer that is broken, or that says it is the
@@ -318,7 +338,9 @@ static void on_data(struct upconn *u)
     if (u->state == UPCONN_HEAD) {
         if (!read_head(u))
             return;
-        h1_body_init(&u->body, u->head->framing, u->head->length);
+        h1_body_init(&u->body, u->tunnel ? FRAMING_CLOSE : u->head->framing, u->head->length);
+        if (u->trailer_room.n)
+            h1_body_keep_trailers(&u->body, (char *)u->trailer_room.p, u->trailer_room.n);
         u->io.bulk = u->head->framing == FRAMING_LENGTH && u->head->length > BULK_FROM;
         read_body(u, true);
         return;

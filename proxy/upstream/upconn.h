@@ -39,12 +39,15 @@ struct upconn { /* owned by its endpoint, from upconn_connect to upconn_close */
     struct h1_body body;
     enum method asked;
     uint8_t interim;
-    bool reused;        /* it carried an exchange before */
-    bool heard;         /* something came back in this exchange */
-    bool chunked;       /* the request's body */
-    bool request_ended; /* all of the request is queued */
-    bool dirty;         /* not to be used again */
-    bool single;        /* it speaks for one client: never pooled */
+    bool reused;             /* it carried an exchange before */
+    bool heard;              /* something came back in this exchange */
+    bool chunked;            /* the request's body */
+    bool request_ended;      /* all of the request is queued */
+    bool dirty;              /* not to be used again */
+    bool upgrade;            /* the request asked for a tunnel: 101 is an answer */
+    bool tunnel;             /* switched: what follows is nobody's business but the peers' */
+    struct str trailer_room; /* the borrower's; empty: trailers are dropped */
+    bool single;             /* it speaks for one client: never pooled */
 };
 
 /* Connect to EP for a borrower. NULL: errno; nothing follows. ON_OPEN runs once connected. */
@@ -57,13 +60,15 @@ void upconn_borrow(struct upconn *u, const struct codec_ops *ops, void *self,
 /* Right after upconn_connect: HEADER (PROXY protocol) goes first, and the connection carries
  * one exchange. */
 void upconn_announce(struct upconn *u, struct str header);
+/* Keep the answer's trailers in ROOM (CAP bytes, valid until upconn_return). */
+void upconn_keep_trailers(struct upconn *u, char *room, size_t cap);
 
 /* Queue the head of the request REQ as M says. False: it does not fit (431). */
 bool upconn_head(struct upconn *u, const struct head *req, const struct message *m) MUST_CHECK;
 /* The same contracts as codec_ops; upconn_copy copies instead of taking over. */
 bool upconn_data(struct upconn *u, struct block *b);
 bool upconn_copy(struct upconn *u, struct str s);
-void upconn_end(struct upconn *u);
+void upconn_end(struct upconn *u, struct str trailers); /* lines, or empty */
 void upconn_resume(struct upconn *u);
 
 /* The borrower is done: back to the pool if that is clean, else closed. */

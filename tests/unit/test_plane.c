@@ -112,6 +112,15 @@ static void hang_up(int *fd)
     *fd = -1;
 }
 
+/* Close with a reset, like a client that crashed. */
+static void reset(int *fd)
+{
+    struct linger now = {.l_onoff = 1};
+
+    setsockopt(*fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
+    hang_up(fd);
+}
+
 static bool quiet(int fd)
 {
     struct pollfd pf = {.fd = fd, .events = POLLIN};
@@ -540,7 +549,7 @@ static void play_abort(struct peers *p)
     put(p->client, GET);
     take(p);
     get(p, p->up, "\r\n\r\n");
-    hang_up(&p->client);
+    reset(&p->client);
     EXPECT(*get(p, p->up, "") == '\0'); /* the upstream is told at once */
 }
 
@@ -552,6 +561,177 @@ START_TEST(a_client_that_leaves_is_not_judged)
     ck_assert_uint_eq(stat_get(&r.stats->slabs[0].versions[1].judged), 0);
     ck_assert_uint_eq(stat_get(&r.stats->slabs[0].versions[1].client_aborts), 1);
     ck_assert_ptr_nonnull(strstr(r.log, "\"status\":499"));
+}
+END_TEST
+
+static void play_half_close(struct peers *p)
+{
+    dial(p);
+    put(p->client, GET GET);
+    shutdown(p->client, SHUT_WR);
+    take(p);
+    get(p, p->up, "\r\n\r\n");
+    EXPECT(quiet(p->client));
+    put(p->up, OK_TWO);
+    get(p, p->up, "\r\n\r\n");
+    put(p->up, OK_TWO);
+    HAS(get(p, p->client, "hi"), "200 OK");
+    HAS(get(p, p->client, ""), "200 OK");
+    dial(p);
+    put(p->client, "POST /p HTTP/1.1\r\nHost: a.test\r\nContent-Length: 9\r\n\r\nhalf");
+    shutdown(p->client, SHUT_WR);
+    EXPECT(*get(p, p->client, "") == '\0');
+}
+
+START_TEST(a_client_that_closes_its_half_gets_its_answers)
+{
+    static struct result r;
+
+    run(play_half_close, "", true, &r);
+    ck_assert_uint_eq(stat_get(&r.stats->slabs[0].versions[1].client_aborts), 1);
+    ck_assert_uint_eq(stat_get(&r.stats->slabs[0].versions[1].judged), 2);
+}
+END_TEST
+
+#define CHUNKED "Transfer-Encoding: chunked\r\n"
+
+static void play_trailers(struct peers *p)
+{
+    dial(p);
+    put(p->client, "POST /p HTTP/1.1\r\nHost: a.test\r\nTE: trailers\r\n"
+                   "Trailer: X-Sum\r\n" CHUNKED "\r\n2\r\nhi\r\n0\r\n"
+                   "X-Sum: 7\r\nContent-Length: 9\r\nHost: evil\r\n"
+                   "Authorization: me\r\nX-Forwarded-For: you\r\n\r\n");
+    take(p);
+    get(p, p->up, "\r\n\r\n");
+    HAS(p->buf, "TE: trailers\r\n");
+    HAS(p->buf, "Connection: TE\r\n");
+    HAS(p->buf, "Trailer: X-Sum\r\n");
+    EXPECT(strcmp(get(p, p->up, "\r\n\r\n"), "2\r\nhi\r\n0\r\nX-Sum: 7\r\n\r\n") == 0);
+    put(p->up, "HTTP/1.1 200 OK\r\nTrailer: Grpc-Status\r\n" CHUNKED "\r\n2\r\nhi\r\n0\r\n"
+               "Grpc-Status: 0\r\nSet-Cookie: a=b\r\nTransfer-Encoding: x\r\n\r\n");
+    HAS(get(p, p->client, "\r\n\r\n"), "Trailer: Grpc-Status\r\n");
+    get(p, p->client, "\r\n\r\n");
+    EXPECT(strcmp(p->buf, "2\r\nhi\r\n0\r\nGrpc-Status: 0\r\n\r\n") == 0);
+    put(p->client, GET); /* takes no trailers */
+    get(p, p->up, "\r\n\r\n");
+    LACK(p->buf, "TE:");
+    put(p->up, "HTTP/1.1 200 OK\r\nTrailer: Grpc-Status\r\n" CHUNKED "\r\n2\r\nhi\r\n0\r\n"
+               "Grpc-Status: 0\r\n\r\n");
+    LACK(get(p, p->client, "\r\n\r\n"), "Trailer:");
+    EXPECT(strcmp(get(p, p->client, "\r\n\r\n"), "2\r\nhi\r\n0\r\n\r\n") == 0);
+}
+
+START_TEST(trailers_go_both_ways_but_not_those_that_rule)
+{
+    static struct result r;
+
+    run(play_trailers, "", true, &r);
+}
+END_TEST
+
+#define WEBSOCKET "Connection: Upgrade\r\nUpgrade: websocket\r\n"
+
+static void play_tunnel(struct peers *p)
+{
+    dial(p);
+    put(p->client, "GET /p HTTP/1.1\r\nHost: a.test\r\n" WEBSOCKET "\r\nahead");
+    take(p);
+    get(p, p->up, "\r\n\r\n");
+    HAS(p->buf, "Connection: Upgrade\r\n");
+    HAS(p->buf, "Upgrade: websocket\r\n");
+    EXPECT(quiet(p->up)); /* nothing passes before 101 */
+    put(p->up, "HTTP/1.1 101 Switching Protocols\r\n" WEBSOCKET "\r\nhello");
+    HAS(get(p, p->client, "\r\n\r\nhello"), "Upgrade: websocket\r\n");
+    get(p, p->up, "ahead");
+    put(p->client, GET);
+    EXPECT(strcmp(get(p, p->up, "\r\n\r\n"), GET) == 0); /* as it is */
+    put(p->up, "bye");
+    hang_up(&p->up);
+    get(p, p->client, "bye");
+    EXPECT(*get(p, p->client, "") == '\0');
+    hang_up(&p->client);
+    dial(p);
+    put(p->client, "GET /p HTTP/1.1\r\nHost: a.test\r\n" WEBSOCKET "\r\n");
+    take(p);
+    get(p, p->up, "\r\n\r\n");
+    put(p->up, "HTTP/1.1 101 Switching Protocols\r\n" WEBSOCKET "\r\n");
+    get(p, p->client, "\r\n\r\n");
+    put(p->client, "last");
+    hang_up(&p->client);
+    get(p, p->up, "last");
+    EXPECT(*get(p, p->up, "") == '\0');
+}
+
+START_TEST(a_websocket_is_a_tunnel_from_101_to_the_end)
+{
+    static struct result r;
+
+    run(play_tunnel, "", true, &r);
+    ck_assert_ptr_nonnull(strstr(r.log, "\"end\":\"tunnel\""));
+    ck_assert_ptr_nonnull(strstr(r.log, "\"status\":101"));
+    ck_assert_uint_eq(stat_get(&r.stats->slabs[0].versions[1].errors), 0);
+}
+END_TEST
+
+static void play_idle_tunnel(struct peers *p)
+{
+    dial(p);
+    put(p->client, "GET /p HTTP/1.1\r\nHost: a.test\r\n" WEBSOCKET "\r\n");
+    take(p);
+    get(p, p->up, "\r\n\r\n");
+    put(p->up, "HTTP/1.1 101 Switching Protocols\r\n" WEBSOCKET "\r\n");
+    get(p, p->client, "\r\n\r\n");
+    EXPECT(*get(p, p->client, "") == '\0');
+    EXPECT(*get(p, p->up, "") == '\0');
+}
+
+START_TEST(an_idle_tunnel_is_closed_and_not_judged_bad)
+{
+    static struct result r;
+
+    run(play_idle_tunnel, ",\"timeouts\":{\"idle\":\"300ms\"}", true, &r);
+    ck_assert_ptr_nonnull(strstr(r.log, "\"end\":\"tunnel_idle\""));
+    ck_assert_uint_eq(stat_get(&r.stats->slabs[0].versions[1].errors), 0);
+}
+END_TEST
+
+/* Upgrades that are not to be: the exchange stays HTTP, or is 502. */
+static void play_no_tunnel(struct peers *p)
+{
+    dial(p);
+    put(p->client, "GET /p HTTP/1.1\r\nHost: a.test\r\nConnection: Upgrade, HTTP2-Settings\r\n"
+                   "Upgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\n");
+    take(p);
+    get(p, p->up, "\r\n\r\n");
+    LACK(p->buf, "pgrade");
+    LACK(p->buf, "HTTP2-Settings");
+    put(p->up,
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n");
+    HAS(get(p, p->client, "answer\n"), "HTTP/1.1 502 ");
+    EXPECT(*get(p, p->up, "") == '\0');
+    put(p->client,
+        "POST /p HTTP/1.1\r\nHost: a.test\r\n" WEBSOCKET "Content-Length: 2\r\n\r\nhi");
+    take(p);
+    LACK(get(p, p->up, "\r\n\r\nhi"), "pgrade");
+    put(p->up, OK_TWO);
+    get(p, p->client, "hi");
+    put(p->client, "GET /p HTTP/1.1\r\nHost: a.test\r\n" WEBSOCKET "\r\n" GET);
+    get(p, p->up, "\r\n\r\n");
+    put(p->up, OK_TWO); /* refused: back to HTTP, on another upstream connection */
+    get(p, p->client, "hi");
+    EXPECT(*get(p, p->up, "") == '\0');
+    take(p);
+    get(p, p->up, "\r\n\r\n");
+    put(p->up, OK_TWO);
+    get(p, p->client, "hi");
+}
+
+START_TEST(no_other_upgrade_leaves_http)
+{
+    static struct result r;
+
+    run(play_no_tunnel, "", true, &r);
 }
 END_TEST
 
@@ -740,6 +920,11 @@ static TCase *cases(const char *name, void (*way)(void))
     tcase_add_test(t, a_malformed_answer_is_502_and_ends_its_connection);
     tcase_add_test(t, an_answer_with_a_broken_or_overlong_body_is_502);
     tcase_add_test(t, a_client_that_leaves_is_not_judged);
+    tcase_add_test(t, a_client_that_closes_its_half_gets_its_answers);
+    tcase_add_test(t, trailers_go_both_ways_but_not_those_that_rule);
+    tcase_add_test(t, a_websocket_is_a_tunnel_from_101_to_the_end);
+    tcase_add_test(t, an_idle_tunnel_is_closed_and_not_judged_bad);
+    tcase_add_test(t, no_other_upgrade_leaves_http);
     tcase_add_test(t, first_byte_timeout_is_504);
     tcase_add_test(t, a_sticky_cookie_is_minted_once);
     tcase_add_test(t, flags_are_evaluated_and_handed_on);
