@@ -51,7 +51,6 @@ void reply_send(struct stream *s, int status, struct str what, bool last)
     m.extra = out_text(&o);
     m.length = text.n;
     m.bodyless = s->req.method == METHOD_HEAD;
-    m.last = status == 400 || status == 405; /* nothing behind a rejected request is read */
     s->to.ops->head(s->to.self, &m);
     if (m.bodyless)
         block_put(&s->plane->ios.blocks, b);
