@@ -74,6 +74,11 @@ void conn_close(struct conn *c)
     plane_conn_closed(p);
 }
 
+static bool has_more(const struct conn *c)
+{
+    return c->io.in && c->io.in->start < c->io.in->end;
+}
+
 static void discard(struct conn *c)
 {
     struct block *b = io_take(&c->io);
@@ -96,8 +101,7 @@ static void linger(struct conn *c)
 
 static void close_politely(struct conn *c)
 {
-    bool ahead = c->io.in && c->io.in->start < c->io.in->end;
-    bool unread = c->state != CONN_BUSY || ahead || !c->last;
+    bool unread = c->state != CONN_BUSY || has_more(c) || !c->last;
 
     c->io.keep = false;
     discard(c);
@@ -160,11 +164,6 @@ static void on_deadline(void *arg)
 }
 
 /* ---- between requests ---- */
-
-static bool has_more(const struct conn *c)
-{
-    return c->io.in && c->io.in->start < c->io.in->end;
-}
 
 static void go_idle(struct conn *c)
 {
@@ -448,6 +447,7 @@ static void open_tunnel(struct conn *c)
     c->io.keep = false;
     c->close = true;
     conn_enter(c, CONN_TUNNEL);
+    deadline_stop(&c->deadline); /* the attempt's watches now */
     io_unread(&c->io, ahead);
     io_resume(&c->io);
     if (ahead.n)
