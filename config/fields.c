@@ -109,7 +109,7 @@ TABLE(listener_table, conf_listener, "listener", listener_fields);
 static const struct field version_fields[] = {
     {"endpoints", FIELD_ENDPOINTS, .required = true, MANY(conf_version, endpoints), .min = 1,
      .doc = "Addresses of the processes that serve this version; host names are looked up "
-            "once, at load"},
+            "once, at load; unix:/path for a socket file"},
 };
 TABLE(version_table, conf_version, "version", version_fields);
 

@@ -21,16 +21,17 @@ static bool load_endpoint(struct loader *l, struct node *n, struct conf_endpoint
 
     if (!load_string(l, n, &ep->name))
         return false;
-    if (!conf_address(l->a, ep->name, &ep->host, &ep->port) || ep->port == 0) {
+    if (!unit_endpoint(l->a, ep->name, &ep->host, &ep->port)) {
         struct conf_diag *g =
             diag_at(l->d, n, AT_VALUE, "not an address: \"%.*s\"", STR_ARG(load_shown(n)));
 
-        diag_hint(l->d, g, "write host:port, as in 127.0.0.1:9001 or [::1]:9001");
+        diag_hint(l->d, g,
+                  "write host:port, as in 127.0.0.1:9001 or [::1]:9001, or unix:/path/of.sock");
         return false;
     }
     load_keep_secret(l, n, ep->name);
     ep->up = true;
-    if (unit_ip(ep->host))
+    if (ep->port == 0 || unit_ip(ep->host))
         return true;
     if (!l->mode.resolve) {
         ep->host = STR("");

@@ -166,7 +166,7 @@ static void put_value(struct writer *w, const struct field *f)
         put_members(w, "string");
         break;
     case FIELD_ENDPOINTS:
-        put_strings(w, f, "^.+:[0-9]{1,5}$");
+        put_strings(w, f, "^(.+:[0-9]{1,5}|unix:/.+)$");
         break;
     case FIELD_KEYS:
         put_strings(w, f, "^(cookie:.+|header:.+|client_ip)$");

@@ -99,11 +99,11 @@ static bool read_endpoint(struct reader *r, const char *name, const json_t *json
     uint64_t cell;
 
     ep->name = arena_str(a, str_of(name));
-    if (!conf_address(a, ep->name, &ep->host, &ep->port))
+    if (!unit_endpoint(a, ep->name, &ep->host, &ep->port))
         return bad(r, "not an address", name);
-    if (host)
+    if (host && ep->port)
         ep->host = arena_str(a, str_of(host));
-    if (!unit_ip(ep->host))
+    if (ep->port && !unit_ip(ep->host))
         return bad(r, "endpoint without an address", name);
     if (!read_number(json, "cell", STATS_ENDPOINTS - 1, &cell) || !json_is_boolean(up) ||
         !json_is_boolean(drain))

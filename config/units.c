@@ -6,6 +6,7 @@
 #include <arpa/inet.h>
 #include <math.h>
 #include <stdio.h>
+#include <sys/un.h>
 
 static const struct unit {
     const char *name;
@@ -158,6 +159,20 @@ bool conf_address(struct arena *a, struct str s, struct str *host, uint16_t *por
         return false;
     *host = arena_str(a, name);
     *port = (uint16_t)value;
+    return true;
+}
+
+bool unit_endpoint(struct arena *a, struct str s, struct str *host, uint16_t *port)
+{
+    struct str prefix = STR("unix:"), path = str_skip(s, prefix.n);
+
+    if (!str_starts(s, prefix))
+        return conf_address(a, s, host, port) && *port != 0;
+    if (path.n < 2 || path.n >= sizeof(((struct sockaddr_un *)0)->sun_path) ||
+        path.p[0] != '/' || memchr(path.p, '\0', path.n))
+        return false;
+    *host = arena_str(a, path);
+    *port = 0;
     return true;
 }
 

@@ -10,6 +10,9 @@ bool unit_hostname(struct str s);
 bool unit_ip(struct str s);
 /* An address of this machine only: 127.0.0.0/8 or ::1, without brackets. */
 bool unit_loopback(struct str s);
+/* An endpoint: "host:port" as conf_address, port not 0; or "unix:/path/of.sock", which has the
+ * path as its host and port 0. A owns HOST. */
+bool unit_endpoint(struct arena *a, struct str s, struct str *host, uint16_t *port);
 /* A path as it stands in a request: begins with '/', visible ASCII, no '#'; '?' if QUERY. */
 bool unit_path(struct str s, bool query);
 /* Length of the UTF-8 sequence (RFC 3629) at the front of S, which is not empty; 0: none. */

@@ -1,5 +1,6 @@
 /* api_rollouts.c - starting rollouts, watching them, telling them what to do. */
 #include "config/conf.h"
+#include "config/units.h"
 #include "control/api/reply_live.h"
 #include "control/api/routes.h"
 #include "control/api/view.h"
@@ -51,7 +52,8 @@ static bool endpoints_are_good(struct api_request *req, const struct spec *spec)
         struct str host;
         uint16_t port;
         arena_init(&a, NULL, 0);
-        bool ok = conf_address(&a, str_of(spec->endpoints[i]), &host, &port);
+        bool ok = unit_endpoint(&a, str_of(spec->endpoints[i]), &host, &port) &&
+                  (port == 0 || unit_ip(host));
         arena_release(&a);
         if (ok)
             continue;

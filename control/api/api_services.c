@@ -1,5 +1,6 @@
 /* api_services.c - services, their versions and endpoints at run time. */
 #include "config/conf.h"
+#include "config/units.h"
 #include "control/api/reply_live.h"
 #include "control/api/routes.h"
 #include "control/api/view.h"
@@ -47,7 +48,8 @@ static bool is_address(const char *text)
     uint16_t port;
 
     arena_init(&a, NULL, 0);
-    bool ok = text && conf_address(&a, str_of(text), &host, &port) && port > 0;
+    bool ok = text && unit_endpoint(&a, str_of(text), &host, &port) &&
+              (port == 0 || unit_ip(host)); /* names are looked up in the file only */
     arena_release(&a);
     return ok;
 }

@@ -7,6 +7,7 @@
  */
 #include "control/engine/desired.h"
 #include "config/conf.h"
+#include "config/units.h"
 #include "control/engine/cells.h"
 #include "control/engine/overlay.h"
 #include "proxy/base/mem.h"
@@ -52,7 +53,7 @@ static void add_endpoint(struct merge *m, struct conf_version *v, const char *ad
     struct conf_endpoint *ep = &v->endpoints[v->nendpoints];
 
     *ep = (struct conf_endpoint){.name = arena_str(m->a, str_of(address))};
-    if (conf_address(m->a, ep->name, &ep->host, &ep->port))
+    if (unit_endpoint(m->a, ep->name, &ep->host, &ep->port))
         v->nendpoints++;
 }
 

@@ -261,6 +261,8 @@ static void set_options(struct fetch *f, const struct fetch_options *o)
     curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, (long)(o->timeout_ms ? o->timeout_ms : DEFAULT_MS));
     curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(c, CURLOPT_WRITEDATA, f);
+    if (o->socket)
+        curl_easy_setopt(c, CURLOPT_UNIX_SOCKET_PATH, o->socket);
     if (o->proxy_header)
         curl_easy_setopt(c, CURLOPT_HAPROXYPROTOCOL, 1L);
     if (o->connect_only)

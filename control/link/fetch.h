@@ -23,9 +23,10 @@ struct fetch_options {          /* all of it is copied */
     struct str body;            /* sent when .p is not NULL */
     uint64_t timeout_ms;        /* for all of it; 0: 10 s */
     size_t body_max;            /* bytes kept of the answer; the rest is not waited for */
-    bool proxy_header;          /* begin the connection with a PROXY header, version 1 */
-    bool connect_only;          /* no request: status 0 and no error when it connected */
-    bool fresh;                 /* a new connection, closed afterwards: for health checks */
+    const char *socket; /* connect to this UNIX socket, whatever the URL says; or NULL */
+    bool proxy_header;  /* begin the connection with a PROXY header, version 1 */
+    bool connect_only;  /* no request: status 0 and no error when it connected */
+    bool fresh;         /* a new connection, closed afterwards: for health checks */
 };
 
 struct fetch_result {

@@ -16,6 +16,7 @@
 struct target { /* owned by health; strings behind it */
     struct health *health;
     char *service, *version, *endpoint, *url;
+    char *socket;            /* path, or NULL */
     struct conf_health conf; /* .path is not used: it is part of the url */
     struct timer timer;
     struct fetch *fetch;
@@ -131,7 +132,8 @@ static void on_due(void *arg)
                               .timeout_ms = t->conf.timeout_ms,
                               .connect_only = t->conf.by == CONF_CHECK_TCP,
                               .fresh = true,
-                              .proxy_header = t->announced};
+                              .proxy_header = t->announced,
+                              .socket = t->socket};
 
     t->fetch = fetch_start(t->health->fetcher, &o, on_answer, t);
 }
@@ -149,6 +151,7 @@ static void target_free(struct target *t)
     xfree(t->version);
     xfree(t->endpoint);
     xfree(t->url);
+    xfree(t->socket);
     xfree(t);
 }
 
@@ -162,6 +165,7 @@ static struct target *target_new(struct health *h, const struct conf_service *s,
     t->version = xstrndup(v->name.p, v->name.n);
     t->endpoint = xstrndup(e->name.p, e->name.n);
     t->up = e->up;
+    t->socket = e->port ? NULL : xstrndup(e->host.p, e->host.n);
     h->ntargets++;
     timer_init(&t->timer, h->loop, on_due, t);
     LIST_INSERT_HEAD(&h->targets, t, link);
@@ -171,6 +175,9 @@ static struct target *target_new(struct health *h, const struct conf_service *s,
 
 static char *url_of(const struct conf_endpoint *e, struct str path)
 {
+    if (e->port == 0)
+        return xasprintf("http://localhost%.*s", STR_ARG(path));
+
     bool v6 = e->host.n && memchr(e->host.p, ':', e->host.n);
 
     return xasprintf(v6 ? "http://[%.*s]:%u%.*s" : "http://%.*s:%u%.*s", STR_ARG(e->host),

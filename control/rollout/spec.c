@@ -391,8 +391,11 @@ static bool endpoint_valid(const char *text)
     const char *colon = strrchr(text, ':');
     uint64_t port;
 
-    return strlen(text) < SPEC_ENDPOINT_MAX && colon && colon != text &&
-           str_to_u64(str_of(colon + 1), 65535, &port) && port > 0;
+    if (strlen(text) >= SPEC_ENDPOINT_MAX || !colon || colon == text)
+        return false;
+    if (str_starts(str_of(text), STR("unix:/")))
+        return true;
+    return str_to_u64(str_of(colon + 1), 65535, &port) && port > 0;
 }
 
 static int read_endpoints(struct reader *rd, const char *pointer, const json_t *v, void *target)

@@ -25,7 +25,7 @@ struct json_t;
 #define SPEC_STEPS        32
 #define SPEC_ENDPOINTS    64
 #define SPEC_NAME_MAX     64 /* longest version name, without NUL */
-#define SPEC_ENDPOINT_MAX 72
+#define SPEC_ENDPOINT_MAX 120
 #define SPEC_POINTER_MAX  96
 #define SPEC_MESSAGE_MAX  160
 #define SPEC_DURATION_MAX (30ull * 24 * 3600 * 1000)

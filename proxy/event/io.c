@@ -94,7 +94,8 @@ int io_connect(struct io *io, struct io_set *set, const struct sockaddr *sa, soc
 
     if (fd < 0)
         return -1;
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    if (sa->sa_family != AF_UNIX)
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
     if (connect(fd, sa, len) < 0 && errno != EINPROGRESS) {
         int why = errno;
 

@@ -187,6 +187,11 @@ static void put_hop(struct stream *s, struct out *o)
         out_put(o, STR("Expect: 100-continue\r\n"));
 }
 
+static struct str endpoint_host(const struct stream *s)
+{
+    return str_starts(s->endpoint_name, STR("unix:")) ? STR("localhost") : s->endpoint_name;
+}
+
 void forward_request(struct stream *s, struct message *m)
 {
     struct str host = head_authority(&s->req);
@@ -195,7 +200,7 @@ void forward_request(struct stream *s, struct message *m)
     struct out o = out_init(arena_alloc(&s->arena, cap), cap);
 
     if (!host.n)
-        host = s->endpoint_name; /* HTTP/1.0 without one; HTTP/1.1 must have it */
+        host = endpoint_host(s); /* HTTP/1.0 without one; HTTP/1.1 must have it */
     head_write_known(&o, STR("Host"), host);
     put_forwarded(&o, s, host);
     head_write_known(&o, STR("X-Request-Id"), s->request_id);

@@ -12,6 +12,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <sys/un.h>
 
 #define ENDPOINT_MAGIC 0x656e6470u
 
@@ -91,8 +92,13 @@ static void set_address(struct endpoint *ep, const struct conf_endpoint *c)
 {
     struct sockaddr_in *v4 = (struct sockaddr_in *)&ep->sa;
     struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&ep->sa;
+    struct sockaddr_un *local = (struct sockaddr_un *)&ep->sa;
 
-    if (inet_pton(AF_INET, c->host.p, &v4->sin_addr) == 1) {
+    if (c->port == 0) { /* its length was checked when it was loaded */
+        local->sun_family = AF_UNIX;
+        str_copy(local->sun_path, sizeof(local->sun_path), c->host);
+        ep->sa_len = sizeof(*local);
+    } else if (inet_pton(AF_INET, c->host.p, &v4->sin_addr) == 1) {
         v4->sin_family = AF_INET;
         v4->sin_port = htons(c->port);
         ep->sa_len = sizeof(*v4);

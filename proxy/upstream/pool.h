@@ -21,7 +21,7 @@ struct endpoint { /* owned by the pool */
     uint32_t magic;
     LIST_ENTRY(endpoint) link;
     struct pool *pool;
-    struct sockaddr_storage sa;
+    struct sockaddr_storage sa; /* IPv4, IPv6 or UNIX */
     socklen_t sa_len;
     char *name;           /* "127.0.0.1:9001" */
     unsigned users;       /* snapshots that name it */

@@ -167,6 +167,26 @@ START_TEST(nearest_names)
 }
 END_TEST
 
+START_TEST(endpoints)
+{
+    static const char *const bad[] = {"unix:", "unix:/", "unix:x.sock", "127.0.0.1:0", "a"};
+    struct str host;
+    uint16_t port;
+    char path[128] = "unix:/";
+
+    ck_assert(unit_endpoint(&arena, STR("unix:/run/x.sock"), &host, &port));
+    ck_assert(str_eq(host, STR("/run/x.sock")) && port == 0);
+    ck_assert(unit_endpoint(&arena, STR("[::1]:80"), &host, &port));
+    ck_assert(str_eq(host, STR("::1")) && port == 80);
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+        ck_assert_msg(!unit_endpoint(&arena, str_of(bad[i]), &host, &port), "%s", bad[i]);
+    memset(path + 6, 'x', 106); /* with the slash as long as the name of a socket can be */
+    ck_assert(unit_endpoint(&arena, str_of(path), &host, &port));
+    path[112] = 'x';
+    ck_assert(!unit_endpoint(&arena, str_of(path), &host, &port));
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("units");
@@ -175,6 +195,7 @@ int main(void)
 
     arena_init(&arena, NULL, 0);
     tcase_add_test(tc, durations);
+    tcase_add_test(tc, endpoints);
     tcase_add_test(tc, duration_text_is_the_inverse);
     tcase_add_test(tc, addresses);
     tcase_add_test(tc, names_of_things);
