@@ -36,6 +36,16 @@ static bool no_outlier(const void *group)
     return !((const struct conf_outlier *)group)->enabled;
 }
 
+static bool no_listener_tls(const void *group)
+{
+    return !((const struct conf_listener_tls *)group)->enabled;
+}
+
+static bool no_service_tls(const void *group)
+{
+    return !((const struct conf_service_tls *)group)->enabled;
+}
+
 static bool no_flags(const void *group)
 {
     return !((const struct conf_flags *)group)->enabled;
@@ -64,6 +74,19 @@ static const struct word retry_words[] = {
     {"504", CONF_RETRY_504},         {NULL, 0}};
 static const struct word check_words[] = {
     {"http", CONF_CHECK_HTTP}, {"tcp", CONF_CHECK_TCP}, {NULL, 0}};
+static const struct word auth_words[] = {{"none", CONF_AUTH_NONE},
+                                         {"request", CONF_AUTH_REQUEST},
+                                         {"require", CONF_AUTH_REQUIRE},
+                                         {NULL, 0}};
+static const struct word cert_auth_words[] = {{"inherit", CONF_AUTH_INHERIT},
+                                              {"none", CONF_AUTH_NONE},
+                                              {"request", CONF_AUTH_REQUEST},
+                                              {"require", CONF_AUTH_REQUIRE},
+                                              {NULL, 0}};
+static const struct word tls_words[] = {{"1.2", 2}, {"1.3", 3}, {NULL, 0}};
+static const struct word verify_words[] = {
+    {"full", CONF_VERIFY_FULL}, {"ca", CONF_VERIFY_CA}, {"none", CONF_VERIFY_NONE}, {NULL, 0}};
+static const struct word protocol_words[] = {{"http/1.1", CONF_PROTOCOL_HTTP1}, {NULL, 0}};
 static const struct word log_words[] = {
     {"json", CONF_LOG_JSON}, {"off", CONF_LOG_OFF}, {NULL, 0}};
 
@@ -91,6 +114,37 @@ static const struct field proxy_protocol_fields[] = {
 };
 TABLE(proxy_protocol_table, conf_proxy_protocol, "proxy_protocol", proxy_protocol_fields);
 
+static const struct field certificate_fields[] = {
+    {"cert", FIELD_TEXT, FORM_FILE, .required = true, AT(conf_certificate, cert),
+     .doc = "PEM file: the certificate, then those that lead to a root"},
+    {"key", FIELD_TEXT, FORM_FILE, .required = true, AT(conf_certificate, key),
+     .doc = "PEM file: its private key, without a passphrase"},
+    {"client_ca", FIELD_TEXT, FORM_FILE, AT(conf_certificate, client_ca),
+     .computed = "the listener's", .doc = "The same as of the listener, for these names only"},
+    {"client_auth", FIELD_WORD, AT(conf_certificate, client_auth), .words = cert_auth_words,
+     .fallback = "inherit", .doc = "The same as of the listener, for these names only"},
+};
+TABLE(certificate_table, conf_certificate, "certificate", certificate_fields);
+
+static const struct field listener_tls_fields[] = {
+    {"certificates", FIELD_LIST, .required = true, MANY(conf_listener_tls, certificates),
+     .min = 1, .max = 1000, .of = &certificate_table,
+     .doc = "What the listener shows, by the name that a client asks for; the first one for "
+            "any other name"},
+    {"min_version", FIELD_WORD, AT(conf_listener_tls, min_version), .words = tls_words,
+     .fallback = "1.2", .doc = "Oldest version of TLS that is spoken"},
+    {"ciphers", FIELD_TEXT, FORM_ANY, AT(conf_listener_tls, ciphers),
+     .computed = "ECDHE with AEAD only",
+     .doc = "Ciphers of TLS 1.2 in OpenSSL's notation; those of TLS 1.3 are fixed"},
+    {"client_ca", FIELD_TEXT, FORM_FILE, AT(conf_listener_tls, client_ca),
+     .doc = "PEM file: who signs the certificates of clients"},
+    {"client_auth", FIELD_WORD, AT(conf_listener_tls, client_auth), .words = auth_words,
+     .fallback = "none",
+     .doc = "Whether clients are asked for a certificate, and refused without one; one that "
+            "is shown must be good"},
+};
+TABLE(listener_tls_table, conf_listener_tls, "tls", listener_tls_fields);
+
 static const struct field listener_fields[] = {
     {"address", FIELD_TEXT, FORM_LISTEN, .required = true, AT(conf_listener, address),
      .doc = "Address and port to accept HTTP connections on"},
@@ -103,6 +157,10 @@ static const struct field listener_fields[] = {
     {"proxy_protocol", FIELD_GROUP, AT(conf_listener, proxy_protocol),
      .of = &proxy_protocol_table, .absent = no_proxy_protocol, .computed = "no header is read",
      .doc = "A PROXY header says who the client is"},
+    {"protocols", FIELD_WORDS, AT(conf_listener, protocols), .words = protocol_words,
+     .fallback = "http/1.1", .doc = "What is spoken here; with TLS offered by ALPN"},
+    {"tls", FIELD_GROUP, AT(conf_listener, tls), .of = &listener_tls_table, .marked = true,
+     .absent = no_listener_tls, .computed = "plain HTTP", .doc = "Speak TLS here"},
 };
 TABLE(listener_table, conf_listener, "listener", listener_fields);
 
@@ -183,6 +241,22 @@ static const struct field limits_fields[] = {
 };
 TABLE(limits_table, conf_limits, "limits", limits_fields);
 
+static const struct field service_tls_fields[] = {
+    {"ca", FIELD_TEXT, FORM_FILE, AT(conf_service_tls, ca), .computed = "the system's",
+     .doc = "PEM file: who signs the certificates of endpoints"},
+    {"server_name", FIELD_TEXT, FORM_HOST, AT(conf_service_tls, server_name),
+     .computed = "the endpoint's host",
+     .doc = "Name to ask for and to find in the certificate"},
+    {"verify", FIELD_WORD, AT(conf_service_tls, verify), .words = verify_words,
+     .fallback = "full",
+     .doc = "full: who signed it and its name; ca: who signed it; none: nothing"},
+    {"cert", FIELD_TEXT, FORM_FILE, AT(conf_service_tls, cert),
+     .doc = "PEM file: our own certificate, if endpoints ask for one"},
+    {"key", FIELD_TEXT, FORM_FILE, AT(conf_service_tls, key),
+     .doc = "PEM file: its private key, without a passphrase"},
+};
+TABLE(service_tls_table, conf_service_tls, "tls", service_tls_fields);
+
 static const struct field match_fields[] = {
     {"header", FIELD_MATCHES, MANY(conf_override, matches), .min = CONF_MATCH_HEADER,
      .doc = "Header fields and the exact values they must have"},
@@ -229,6 +303,9 @@ static const struct field service_fields[] = {
      .doc = "A pause for endpoints that fail request after request"},
     {"limits", FIELD_GROUP, AT(conf_service, limits), .of = &limits_table,
      .doc = "What the service takes at a time"},
+    {"tls", FIELD_GROUP, AT(conf_service, tls), .of = &service_tls_table, .marked = true,
+     .absent = no_service_tls, .computed = "plain HTTP",
+     .doc = "Speak TLS to the endpoints of all versions"},
     {"overrides", FIELD_LIST, MANY(conf_service, overrides), .of = &override_table,
      .doc = "Requests that go to one version always; the first that matches counts"},
 };

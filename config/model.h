@@ -108,6 +108,15 @@ struct conf_override {
     size_t version; /* index into the service's versions */
 };
 
+enum conf_verify { CONF_VERIFY_FULL, CONF_VERIFY_CA, CONF_VERIFY_NONE };
+struct conf_service_tls {   /* how endpoints are spoken to */
+    bool enabled;           /* "tls" present */
+    struct str ca;          /* file; empty: what the system trusts */
+    struct str cert, key;   /* files; empty: no certificate of ours */
+    struct str server_name; /* empty: the endpoint's own */
+    enum conf_verify verify;
+};
+
 struct conf_service {
     struct str name;
     struct conf_version *versions;
@@ -121,6 +130,7 @@ struct conf_service {
     enum conf_announce proxy_protocol; /* header before each request to an endpoint */
     struct conf_outlier outlier;
     struct conf_limits limits;
+    struct conf_service_tls tls;
     struct conf_override *overrides;
     size_t noverrides;
     struct str rollout; /* run-time: id of the rollout that owns the weights, or empty */
@@ -138,6 +148,29 @@ struct conf_proxy_protocol { /* a PROXY header is required from these, others ar
     size_t nfrom; /* 0: no header is read */
 };
 
+enum conf_client_auth {
+    CONF_AUTH_INHERIT, /* certificates only: as the listener says */
+    CONF_AUTH_NONE,
+    CONF_AUTH_REQUEST,
+    CONF_AUTH_REQUIRE
+};
+struct conf_certificate { /* files, absolute */
+    struct str cert, key;
+    struct str client_ca; /* empty: the listener's */
+    enum conf_client_auth client_auth;
+};
+
+struct conf_listener_tls {
+    bool enabled; /* "tls" present */
+    struct conf_certificate *certificates;
+    size_t ncertificates;
+    int min_version;      /* 2 or 3, of TLS 1.x */
+    struct str ciphers;   /* of TLS 1.2; empty: the proxy's own choice */
+    struct str client_ca; /* file, or empty */
+    enum conf_client_auth client_auth;
+};
+
+enum { CONF_PROTOCOL_HTTP1 = 1 }; /* bits of conf_listener.protocols */
 struct conf_listener {
     struct str name;
     struct str address;              /* as written */
@@ -147,6 +180,8 @@ struct conf_listener {
     size_t ntrusted_proxies;
     bool forwarded; /* write Forwarded (RFC 7239) as well */
     struct conf_proxy_protocol proxy_protocol;
+    unsigned protocols;
+    struct conf_listener_tls tls;
 };
 
 struct conf_control {

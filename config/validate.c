@@ -96,6 +96,53 @@ static void check_overrides(struct loader *l, struct node *list)
     names_release(&seen);
 }
 
+/* Who asks for certificates must know who signs them. */
+static void check_client_auth(struct loader *l, struct node *tls)
+{
+    const struct conf_listener_tls *t = tls->target;
+    struct node *list = node_get(tls, STR("certificates"));
+    bool asks = t->client_auth > CONF_AUTH_NONE;
+
+    for (struct node *n = list && list->kind == NODE_ARRAY ? list->first : NULL; n;
+         n = n->next) {
+        const struct conf_certificate *c = n->target;
+
+        if (n->kind == NODE_OBJECT && c->client_auth > CONF_AUTH_NONE && c->client_ca.n == 0 &&
+            t->client_ca.n == 0)
+            (void)diag_at(l->d, n, AT_VALUE, "client_auth needs a client_ca");
+        asks |= n->kind == NODE_OBJECT && c->client_auth > CONF_AUTH_NONE;
+    }
+    if (t->client_auth > CONF_AUTH_NONE && t->client_ca.n == 0)
+        (void)diag_at(l->d, tls, AT_KEY, "client_auth needs a client_ca");
+    if (!asks && t->client_ca.n > 0)
+        (void)diag_at(l->d, node_get(tls, STR("client_ca")), AT_KEY,
+                      "nobody is asked for a certificate: say client_auth");
+}
+
+static void check_listeners(struct loader *l, const struct node *root)
+{
+    struct node *listeners = node_get(root, STR("listeners")), *part;
+
+    for (struct node *n = listeners ? listeners->first : NULL; n; n = n->next) {
+        if (n->kind != NODE_OBJECT || !n->target)
+            continue;
+        if ((part = node_get(n, STR("protocols"))) && part->kind == NODE_ARRAY && part->n == 0)
+            (void)diag_at(l->d, part, AT_VALUE, "must name at least one protocol");
+        if ((part = node_get(n, STR("tls"))) && part->kind == NODE_OBJECT && part->target)
+            check_client_auth(l, part);
+    }
+}
+
+static void check_service_tls(struct loader *l, const struct conf_service *s, struct node *n)
+{
+    const struct conf_service_tls *t = &s->tls;
+
+    if (s->proxy_protocol != CONF_ANNOUNCE_OFF)
+        (void)diag_at(l->d, n, AT_KEY, "a PROXY header cannot be sent to endpoints with TLS");
+    if ((t->cert.n > 0) != (t->key.n > 0))
+        (void)diag_at(l->d, n, AT_KEY, "cert and key belong together");
+}
+
 static void check_services(struct loader *l, const struct node *root)
 {
     struct node *services = node_get(root, STR("services")), *part;
@@ -107,6 +154,8 @@ static void check_services(struct loader *l, const struct node *root)
             check_sticky(l, n->target, part);
         if ((part = node_get(n, STR("health"))) && part->kind == NODE_OBJECT)
             check_health(l, n->target, part);
+        if ((part = node_get(n, STR("tls"))) && part->kind == NODE_OBJECT && part->target)
+            check_service_tls(l, n->target, part);
         if ((part = node_get(n, STR("overrides"))) && part->kind == NODE_ARRAY)
             check_overrides(l, part);
     }
@@ -152,6 +201,7 @@ void load_validate(struct loader *l, const struct node *root)
     if (root->kind != NODE_OBJECT)
         return;
     check_addresses(l, root);
+    check_listeners(l, root);
     check_services(l, root);
     check_routes(l, root);
 }

@@ -91,6 +91,14 @@ static void on_config(void *arg, struct str doc, struct str path, uint64_t gener
         begin(c, doc, path, generation, sequence);
 }
 
+static void on_certificates(void *arg, struct str doc)
+{
+    struct controller *c = CAST(controller, CONTROLLER_MAGIC, arg);
+
+    if (c->engine)
+        engine_certificates(c->engine, doc);
+}
+
 static void on_worker(void *arg, const struct workers_row *row)
 {
     struct controller *c = CAST(controller, CONTROLLER_MAGIC, arg);
@@ -150,6 +158,7 @@ static int run(struct controller *c)
     static const struct workers_callbacks callbacks = {
         .config = on_config,
         .worker = on_worker,
+        .certificates = on_certificates,
         .reloaded = on_reloaded,
         .listen_api = on_listen_api,
         .draining = on_draining,

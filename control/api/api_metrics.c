@@ -24,6 +24,7 @@ struct gathered { /* everything that struct metrics points to */
     VEC(struct metrics_result) results;
     VEC(struct metrics_revert) reverts;
     VEC(struct metrics_flag) flags;
+    VEC(struct metrics_certificate) certificates;
 };
 
 static void gathered_release(struct gathered *g)
@@ -36,6 +37,7 @@ static void gathered_release(struct gathered *g)
     vec_release(&g->results);
     vec_release(&g->reverts);
     vec_release(&g->flags);
+    vec_release(&g->certificates);
 }
 
 static void add_endpoints(struct gathered *g, const struct conf_service *s,
@@ -143,6 +145,25 @@ static void add_flags(struct gathered *g, const struct engine *e)
     }
 }
 
+static void add_certificates(struct gathered *g, const struct engine *e)
+{
+    const json_t *c;
+    size_t i;
+
+    json_array_foreach(e->certificates, i, c)
+    {
+        const char *listener = json_string_value(json_object_get(c, "listener"));
+        const char *service = json_string_value(json_object_get(c, "service"));
+
+        *vec_add(&g->certificates) = (struct metrics_certificate){
+            arena_printf(&g->arena, "%s %s", listener ? "listener" : "service",
+                         listener ? listener : service),
+            str_of(json_string_value(json_object_get(c, "file"))),
+            str_of(json_string_value(json_object_get(c, "names"))),
+            (double)json_integer_value(json_object_get(c, "not_after")) / 1000};
+    }
+}
+
 static uint64_t workers_up(const struct engine *e)
 {
     size_t n;
@@ -164,6 +185,7 @@ static void gather(struct gathered *g, const struct engine *e)
     for (const struct rollout_entry *l = rollouts_first(e->rollouts); l; l = rollouts_next(l))
         add_rollout(g, l);
     add_flags(g, e);
+    add_certificates(g, e);
 }
 
 void api_metrics_get(struct api_request *req)
@@ -192,6 +214,8 @@ void api_metrics_get(struct api_request *req)
                           .nreverts = g.reverts.n,
                           .flags = g.flags.v,
                           .nflags = g.flags.n,
+                          .certificates = g.certificates.v,
+                          .ncertificates = g.certificates.n,
                           .version = SLUICE_VERSION,
                           .redis = (enum metrics_redis)flags.redis,
                           .flags_stale_seconds = desired_conf(e->desired)->flags.enabled

@@ -489,6 +489,23 @@ static void put_self(struct text *t, const struct metrics *m)
     put_memory(t);
 }
 
+/* --- certificates --- */
+
+static void put_certificates(struct text *t, const struct metrics *m)
+{
+    if (m->ncertificates == 0)
+        return;
+    family(t, "sluice_certificate_expiry_seconds", "gauge",
+           "When a certificate in use ends, in seconds since 1970.");
+    for (size_t i = 0; i < m->ncertificates; i++) {
+        const struct metrics_certificate *c = &m->certificates[i];
+
+        put_double(t, "sluice_certificate_expiry_seconds",
+                   LABELS({"of", c->owner}, {"file", c->file}, {"names", c->names}),
+                   c->not_after);
+    }
+}
+
 char *metrics_text(const struct metrics *m, enum metrics_format format, size_t *n)
 {
     struct text t = {.p = xmalloc(16384), .cap = 16384, .format = format};
@@ -500,6 +517,7 @@ char *metrics_text(const struct metrics *m, enum metrics_format format, size_t *
     put_judge(&t, m);
     put_results(&t, m);
     put_flags(&t, m);
+    put_certificates(&t, m);
     put_self(&t, m);
     if (format == METRICS_OPEN)
         put_str(&t, STR("# EOF\n"));

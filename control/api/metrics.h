@@ -48,6 +48,12 @@ struct metrics_flag { /* one for each counted (flag, variant, reason) */
     uint64_t count;
 };
 
+struct metrics_certificate { /* one for each that is in use */
+    struct str owner;        /* "listener web", "service shop" */
+    struct str file, names;
+    double not_after; /* seconds since 1970 */
+};
+
 enum metrics_redis { METRICS_REDIS_OFF, METRICS_REDIS_UP, METRICS_REDIS_DOWN };
 
 struct metrics {
@@ -66,6 +72,8 @@ struct metrics {
     size_t nreverts;
     const struct metrics_flag *flags;
     size_t nflags;
+    const struct metrics_certificate *certificates;
+    size_t ncertificates;
     const char *version; /* of the build */
     enum metrics_redis redis;
     double flags_stale_seconds; /* negative: no flags, no sample */

@@ -261,6 +261,7 @@ void engine_free(struct engine *e)
     desired_free(e->desired);
     store_close(e->store);
     vec_release(&e->reloads);
+    json_decref(e->certificates);
     xfree(e->config_path);
     e->magic = 0;
     xfree(e);
@@ -369,6 +370,12 @@ void engine_worker(struct engine *e, const struct workers_row *row)
     json_decref(data);
 }
 
+void engine_certificates(struct engine *e, struct str doc)
+{
+    json_decref(e->certificates);
+    e->certificates = json_loadb(doc.p, doc.n, 0, NULL);
+}
+
 /* --- warnings --- */
 
 static void warn(json_t *list, const char *fmt, ...) PRINTF_LIKE(2, 3);
@@ -409,6 +416,26 @@ static void warn_flags(const struct engine *e, json_t *list)
              bad == 1 ? " is" : "s are");
 }
 
+static void warn_certificates(const struct engine *e, json_t *list)
+{
+    uint64_t now = clock_wall_ms();
+    const json_t *c;
+    size_t i;
+
+    json_array_foreach(e->certificates, i, c)
+    {
+        uint64_t end = (uint64_t)json_integer_value(json_object_get(c, "not_after"));
+        const char *file = json_string_value(json_object_get(c, "file"));
+        const char *names = json_string_value(json_object_get(c, "names"));
+
+        if (end <= now)
+            warn(list, "the certificate %s (%s) has expired", file, names);
+        else if (end - now < ENGINE_CERT_WARN_MS)
+            warn(list, "the certificate %s (%s) expires in %llu days", file, names,
+                 (unsigned long long)((end - now) / (24 * 3600 * 1000)));
+    }
+}
+
 /* Weights that somebody set while a rollout was paused differ from what it asked for. */
 static void warn_rollouts(const struct engine *e, json_t *list)
 {
@@ -436,6 +463,7 @@ void engine_warnings(const struct engine *e, struct json_t *list)
     if (e->config_rejected)
         warn(list, "the config file was refused at the last reload; the one before is in use");
     warn_workers(e, list);
+    warn_certificates(e, list);
     warn_flags(e, list);
     warn_rollouts(e, list);
 }

@@ -57,9 +57,10 @@ struct engine { /* owned by main; its parts are owned by it */
     bool draining;       /* the proxy goes down: readyz says 503 */
     bool store_failing;  /* the latest write did not work */
     char *config_path;
-    char revision[17];         /* of the effective config: hex */
-    uint64_t config_loaded_ms; /* wall clock */
-    bool config_rejected;      /* the latest reload was refused */
+    char revision[17];           /* of the effective config: hex */
+    uint64_t config_loaded_ms;   /* wall clock */
+    bool config_rejected;        /* the latest reload was refused */
+    struct json_t *certificates; /* in use: an array as of IPC_CERTIFICATES, or NULL */
     VEC(struct engine_reload) reloads;
 };
 
@@ -83,7 +84,11 @@ void engine_free(struct engine *e);
 void engine_config(struct engine *e, struct str doc, struct str path);
 /* The supervisor's answer to a reload; DIAGS is a JSON array, empty text when OK. */
 void engine_reloaded(struct engine *e, bool ok, struct str diags);
+/* The certificates in use have changed; DOC as of IPC_CERTIFICATES. */
+void engine_certificates(struct engine *e, struct str doc);
 void engine_worker(struct engine *e, const struct workers_row *row);
+
+#define ENGINE_CERT_WARN_MS (14ull * 24 * 3600 * 1000) /* before a certificate ends */
 
 /* Ask for a reload. CB runs once: the new config is live on all workers, or DIAGS says why not.
  */

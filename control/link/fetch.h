@@ -26,6 +26,7 @@ struct fetch_options {          /* all of it is copied */
     const char *socket; /* connect to this UNIX socket, whatever the URL says; or NULL */
     bool proxy_header;  /* begin the connection with a PROXY header, version 1 */
     bool connect_only;  /* no request: status 0 and no error when it connected */
+    bool unverified;    /* https: whoever answers will do */
     bool fresh;         /* a new connection, closed afterwards: for health checks */
 };
 

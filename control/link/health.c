@@ -132,6 +132,7 @@ static void on_due(void *arg)
                               .timeout_ms = t->conf.timeout_ms,
                               .connect_only = t->conf.by == CONF_CHECK_TCP,
                               .fresh = true,
+                              .unverified = true,
                               .proxy_header = t->announced,
                               .socket = t->socket};
 
@@ -173,15 +174,16 @@ static struct target *target_new(struct health *h, const struct conf_service *s,
     return t;
 }
 
-static char *url_of(const struct conf_endpoint *e, struct str path)
+/* A check asks whether somebody is alive; who it is, traffic verifies. */
+static char *url_of(const struct conf_endpoint *e, bool tls, struct str path)
 {
     if (e->port == 0)
         return xasprintf("http://localhost%.*s", STR_ARG(path));
 
     bool v6 = e->host.n && memchr(e->host.p, ':', e->host.n);
 
-    return xasprintf(v6 ? "http://[%.*s]:%u%.*s" : "http://%.*s:%u%.*s", STR_ARG(e->host),
-                     e->port, STR_ARG(path));
+    return xasprintf(v6 ? "%s://[%.*s]:%u%.*s" : "%s://%.*s:%u%.*s", tls ? "https" : "http",
+                     STR_ARG(e->host), e->port, STR_ARG(path));
 }
 
 /* The first check: soon, but spread so that many targets are not asked at once. */
@@ -212,7 +214,7 @@ static void target_configure(struct target *t, const struct conf_service *s,
         return;
     }
     xfree(t->url);
-    t->url = url_of(e, s->health.path);
+    t->url = url_of(e, s->tls.enabled, s->health.path);
     if (was)
         return; /* the check under way or due uses the new url and interval from then on */
     t->good = t->bad = 0;

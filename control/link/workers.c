@@ -219,6 +219,19 @@ static void on_config(struct workers *w, const struct ipc_msg *msg)
     shm_unmap(doc);
 }
 
+static void on_certificates(struct workers *w, const struct ipc_msg *msg)
+{
+    struct str doc;
+
+    if (shm_map(msg->fd, &doc) < 0) {
+        log_error("cannot read the list of certificates: %s", strerror(errno));
+        return;
+    }
+    if (w->callbacks->certificates)
+        w->callbacks->certificates(w->arg, doc);
+    shm_unmap(doc);
+}
+
 static void on_gone(struct workers *w)
 {
     ipc_close(w->ipc);
@@ -246,6 +259,9 @@ static void dispatch(struct workers *w, const struct ipc_msg *msg)
         break;
     case IPC_CONFIG:
         on_config(w, msg);
+        break;
+    case IPC_CERTIFICATES:
+        on_certificates(w, msg);
         break;
     case IPC_RELOADED:
         if (cb->reloaded)

@@ -34,6 +34,9 @@ struct workers_callbacks {
      * PATH. GENERATION and SEQUENCE are the highest relayed so far: the next must be higher. */
     void (*config)(void *arg, struct str doc, struct str path, uint64_t generation,
                    uint64_t sequence);
+    /* The certificates in use: a JSON array of {"listener" or "service","file","names",
+     * "not_after"}, the last in ms since 1970. */
+    void (*certificates)(void *arg, struct str doc);
     /* ROW changed its state, pid or reason. Also told once for each slot at the start. */
     void (*worker)(void *arg, const struct workers_row *row);
     /* A reload is over, asked for by workers_request_reload or by SIGHUP. OK: the new config

@@ -7,6 +7,7 @@
  */
 #include "proxy/event/io.h"
 
+#include "proxy/event/io_tls.h"
 #include "proxy/event/ring.h"
 
 #include <errno.h>
@@ -20,6 +21,7 @@
 #define KEEP_EVENTS      64
 
 static void on_readable(evutil_socket_t fd, short what, void *arg);
+static bool send_all(struct io *io);
 static void on_writable(evutil_socket_t fd, short what, void *arg);
 static void on_flush(void *arg);
 
@@ -29,6 +31,7 @@ void io_set_init(struct io_set *set, struct loop *l)
     blocks_init(&set->blocks);
     slab_init(&set->write_events, sizeof(struct event), KEEP_EVENTS);
     TAILQ_INIT(&set->dirty);
+    io_tls_set_init(set);
     loop_add_flusher(l, &set->flusher, on_flush, set);
 }
 
@@ -42,6 +45,7 @@ void io_set_release(struct io_set *set)
 {
     ASSERT(TAILQ_EMPTY(&set->dirty));
     loop_remove_flusher(set->loop, &set->flusher);
+    io_tls_set_release(set);
     blocks_release(&set->blocks);
     slab_release(&set->write_events);
     ring_free(set->ring);
@@ -137,6 +141,8 @@ void io_close(struct io *io)
         return;
     set_reading(io, false);
     set_writing(io, false);
+    if (io->tls)
+        io_tls_close(io);
     set_dirty(io, false);
     drop_output(io);
     block_put(&io->set->blocks, io->in);
@@ -184,7 +190,10 @@ static bool read_once(struct io *io)
         set_reading(io, false);
         return false;
     }
-    n = recv(io->fd, io->in->data + io->in->end, room, 0);
+    n = io->tls ? io_tls_recv(io, io->in->data + io->in->end, room)
+                : recv(io->fd, io->in->data + io->in->end, room, 0);
+    if (io->tls && io->out_bytes && !io->writable)
+        set_dirty(io, true); /* the protocol itself may have something to say */
     if (n > 0) {
         io->in->end += (uint32_t)n;
         io->cb(io, IO_DATA, io->owner);
@@ -201,11 +210,34 @@ static bool read_once(struct io *io)
     return false;
 }
 
+/* TLS: one step of the handshake. True: it is over, there may be bytes to read. */
+static bool shake(struct io *io)
+{
+    int rc = io_tls_shake(io);
+
+    if (rc < 0) {
+        (void)send_all(io); /* the alert that says why */
+        fail(io, io->error ? io->error : EPROTO);
+        return false;
+    }
+    if (io->out_bytes && !io->writable)
+        set_dirty(io, true);
+    if (rc == 0)
+        return false;
+    io->shaking = false;
+    io->cb(io, IO_OPEN, io->owner);
+    return io->fd >= 0 && !io->error;
+}
+
 void io_read_now(struct io *io)
 {
+    if (io->shaking && !shake(io))
+        return;
     for (int i = 0; i < READS_PER_WAKEUP; i++)
         if (io->fd < 0 || !read_once(io))
-            return;
+            break;
+    if (io->fd >= 0 && io->tls)
+        io_tls_read_later(io);
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *arg)
@@ -281,8 +313,11 @@ void io_pause(struct io *io)
 void io_resume(struct io *io)
 {
     io->paused = false;
-    if (io->fd >= 0 && !io->eof && !io->connecting && !io->error)
-        set_reading(io, true);
+    if (io->fd < 0 || io->eof || io->connecting || io->error)
+        return;
+    set_reading(io, true);
+    if (io->tls)
+        io_tls_read_later(io);
 }
 
 /* ---- writing ---- */
@@ -352,12 +387,12 @@ void io_write(struct io *io, struct str s)
     }
 }
 
-/* Send what one call takes; *ASKED is how much that was. */
-static ssize_t send_some(struct io *io, size_t *asked)
+/* Send what one call takes of LIST; *ASKED is how much that was. */
+static ssize_t send_some(struct io *io, struct block_list *list, size_t *asked)
 {
     struct iovec iov[IOV_MAX_BLOCKS];
     struct msghdr msg = {.msg_iov = iov};
-    struct block *b = STAILQ_FIRST(&io->out);
+    struct block *b = STAILQ_FIRST(list);
 
     *asked = b->end - b->start;
     if (!STAILQ_NEXT(b, link))
@@ -370,12 +405,12 @@ static ssize_t send_some(struct io *io, size_t *asked)
     return sendmsg(io->fd, &msg, MSG_NOSIGNAL);
 }
 
-static void forget_sent(struct io *io, size_t n)
+static void forget_sent(struct io *io, struct block_list *list, size_t n)
 {
     io->out_bytes -= (uint32_t)n;
     io->set->sent_bytes += n;
     while (n) {
-        struct block *b = STAILQ_FIRST(&io->out);
+        struct block *b = STAILQ_FIRST(list);
         size_t filled = b->end - b->start;
 
         if (n < filled) {
@@ -383,31 +418,36 @@ static void forget_sent(struct io *io, size_t n)
             return;
         }
         n -= filled;
-        STAILQ_REMOVE_HEAD(&io->out, link);
+        STAILQ_REMOVE_HEAD(list, link);
         block_put(&io->set->blocks, b);
     }
 }
 
 /* What a send of ASKED bytes came to. True: the kernel took all of them. */
-static bool sent(struct io *io, ssize_t n, size_t asked, int why)
+static bool sent(struct io *io, struct block_list *list, ssize_t n, size_t asked, int why)
 {
     if (n >= 0)
-        forget_sent(io, (size_t)n);
+        forget_sent(io, list, (size_t)n);
     else if (why != EAGAIN)
         io->error = why;
     return n >= 0 && (size_t)n == asked;
 }
 
-/* True: the kernel took all of it. */
+/* True: the kernel took all of it, or all that there is before the end of a handshake. */
 static bool send_all(struct io *io)
 {
     while (io->out_bytes) {
+        struct block_list *list = io->tls ? io_tls_seal(io) : &io->out;
         size_t asked;
-        ssize_t n = send_some(io, &asked);
+        ssize_t n;
+
+        if (STAILQ_EMPTY(list))
+            return io->error == 0;
+        n = send_some(io, list, &asked);
 
         if (n < 0 && errno == EINTR)
             continue;
-        if (!sent(io, n, asked, errno))
+        if (!sent(io, list, n, asked, errno))
             return false;
     }
     return true;
@@ -425,23 +465,23 @@ void io_flush(struct io *io)
     if (io->fd < 0 || io->connecting)
         return;
     all = send_all(io);
-    set_writing(io, !all || io->want_drained);
+    set_writing(io, !all || (io->want_drained && !io->shaking));
 }
 
 static void on_ring_sent(void *who, int rc)
 {
     struct io *io = who;
-    bool all = sent(io, rc, io->out_bytes, -rc);
+    bool all = sent(io, &io->out, rc, io->out_bytes, -rc);
 
     set_writing(io, !all || io->want_drained);
 }
 
-/* Output in one block goes through the ring; the rest is for sendmsg. */
+/* Plain output in one block goes through the ring; the rest is for send and sendmsg. */
 static bool fits_ring(const struct io *io)
 {
     const struct block *b = STAILQ_FIRST(&io->out);
 
-    return b && !STAILQ_NEXT(b, link) && !io->connecting;
+    return b && !io->tls && !STAILQ_NEXT(b, link) && !io->connecting;
 }
 
 /* The kernel has taken, or refused, everything when this returns: nothing stays behind that a
@@ -498,6 +538,10 @@ static void on_connected(struct io *io)
         return;
     }
     set_reading(io, true);
+    if (io->shaking) {
+        (void)shake(io);
+        return;
+    }
     if (io->out_bytes)
         set_dirty(io, true);
     io->cb(io, IO_OPEN, io->owner);
@@ -518,7 +562,7 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
     }
     if (!io->error && send_all(io)) {
         set_writing(io, false);
-        if (io->want_drained) {
+        if (io->want_drained && !io->shaking) {
             io->want_drained = false;
             io->cb(io, IO_DRAINED, io->owner);
         }
@@ -532,6 +576,11 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
 
 void io_shutdown(struct io *io)
 {
-    if (io->fd >= 0)
-        (void)shutdown(io->fd, SHUT_WR);
+    if (io->fd < 0)
+        return;
+    if (io->tls) {
+        io_tls_farewell(io);
+        (void)send_all(io);
+    }
+    (void)shutdown(io->fd, SHUT_WR);
 }

@@ -11,6 +11,10 @@
  * at io_flush. EV_WRITE is registered only after a short write. An io is registered for
  * reading once, when it opens, and stays registered.
  *
+ * TLS (io_accept_tls, io_connect_tls) lies under all of this: IO_DATA and io_queue are about
+ * plain bytes, which come and go only after the handshake; out_bytes counts what waits in
+ * either form.
+ *
  * The io is embedded in its owner (conn, upconn). After io_close no callback comes any more,
  * but the memory must stay until the turn is over: the owner buries itself.
  */
@@ -22,8 +26,8 @@
 #include <sys/socket.h>
 
 enum io_event {
-    IO_OPEN,    /* connected (io_connect only) */
-    IO_DATA,    /* io->in has fresh bytes */
+    IO_OPEN, /* connected (io_connect only); with TLS, on both sides: the handshake is over */
+    IO_DATA, /* io->in has fresh bytes */
     IO_DRAINED, /* all output is in the kernel; only after io_want_drained */
     IO_EOF,     /* the peer will send nothing more; writing may go on */
     IO_ERROR    /* reset or refused; io->error is the errno. Close it */
@@ -40,6 +44,9 @@ struct io_set {
     struct flusher flusher;
     struct slab write_events;
     struct ring *ring;   /* sends of a turn leave together; NULL: one by one */
+    struct slab tls;     /* of io_tls */
+    void *tls_transport; /* OpenSSL's way to our sockets; made when first needed */
+    uint64_t tls_warned_ms;
     uint64_t sent_bytes; /* by all, for tests and metrics */
 };
 void io_set_init(struct io_set *set, struct loop *l);
@@ -56,13 +63,15 @@ struct io {
     void *owner;
     struct block *in;
     struct block_list out;
+    struct io_tls *tls; /* owned; NULL: plain */
     TAILQ_ENTRY(io) dirty_link;
     uint32_t out_bytes;
     int fd; /* -1: closed */
     int error;
     bool dirty : 1;        /* on the set's list */
     bool reading : 1;      /* EV_READ is registered */
-    bool connecting : 1;   /* no IO_OPEN yet */
+    bool connecting : 1;   /* TCP is not there yet */
+    bool shaking : 1;      /* TLS is not there yet: nothing of ours is sent */
     bool paused : 1;       /* by io_pause */
     bool eof : 1;          /* IO_EOF was called */
     bool want_drained : 1; /* call IO_DRAINED once */
@@ -79,6 +88,26 @@ void io_read_now(struct io *io);
  * and nothing follows. */
 int io_connect(struct io *io, struct io_set *set, const struct sockaddr *sa, socklen_t len,
                io_cb *cb, void *owner) MUST_CHECK;
+
+struct tls_server;
+struct tls_client;
+struct tls_session;
+/* Speak TLS on an io that was just opened or connected; nothing was read or queued. IO_OPEN
+ * tells that the handshake is over, IO_ERROR that it failed. SERVER gets one more reference. */
+void io_accept_tls(struct io *io, struct tls_server *server);
+/* HOST: the peer as configured, for its certificate. SESSION: room for what resumes the next
+ * connection; CLIENT and SESSION outlive the io. False: CLIENT cannot speak yet, close it. */
+bool io_connect_tls(struct io *io, struct tls_client *client, struct tls_session *session,
+                    struct str host) MUST_CHECK;
+
+struct io_tls_facts {    /* of a server's side, after IO_OPEN; as long as the io is open */
+    const char *version; /* "TLSv1.3" */
+    const struct tls_server *server;
+    unsigned policy;    /* see tls_server_policy */
+    struct str subject; /* of the client's verified certificate (RFC 4514); or empty */
+};
+void io_tls_facts(const struct io *io, struct io_tls_facts *f);
+
 /* Drop output that was not sent, give blocks back, close the descriptor. Idempotent. */
 void io_close(struct io *io);
 

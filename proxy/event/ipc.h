@@ -17,27 +17,31 @@
 /* a, b: the numbers of the message. fd, text: what it carries; "-" nothing. */
 enum ipc_type {
     /* supervisor -> worker */
-    IPC_LISTEN = 1, /* a listening socket.      fd, text = listener name */
-    IPC_UNLISTEN,   /* stop accepting there.    text = listener name */
-    IPC_SNAPSHOT,   /* a = generation.          fd = sealed routing snapshot */
-    IPC_FLAGS,      /* a = flag-set sequence.   fd = sealed flag-set snapshot */
-    IPC_LOG,        /* write the access log here from now on. fd, or none: off */
-    IPC_DRAIN,      /* finish and exit.         a = deadline in ms */
+    IPC_LISTEN = 1,  /* a listening socket.      fd, text = listener name */
+    IPC_UNLISTEN,    /* stop accepting there.    text = listener name */
+    IPC_SNAPSHOT,    /* a = generation.          fd = sealed routing snapshot */
+    IPC_FLAGS,       /* a = flag-set sequence.   fd = sealed flag-set snapshot */
+    IPC_LOG,         /* write the access log here from now on. fd, or none: off */
+    IPC_TLS,         /* certificates and keys. fd = sealed document of tls_spec.h */
+    IPC_TICKET_KEYS, /* of session tickets. text = keys of tls_conf.h, newest first */
+    IPC_DRAIN,       /* finish and exit.         a = deadline in ms */
     /* worker -> supervisor, relayed to the controller with b = worker slot */
     IPC_ACK_SNAPSHOT, /* a = generation, live in this worker */
     IPC_ACK_FLAGS,    /* a = flag-set sequence */
     IPC_NACK,         /* a = generation, refused. text = why */
     IPC_NACK_FLAGS,   /* a = flag-set sequence, refused. text = why */
     /* supervisor -> controller */
-    IPC_CONFIG,     /* the effective config.  a = highest generation relayed so far,
-                       b = highest flag-set sequence. fd = sealed config document (JSON),
-                       text = path of the config file */
-    IPC_WORKER,     /* b = slot, a = enum ipc_worker_state, text = JSON
-                       {"pid","restarts","backoff_ms","reason"} */
-    IPC_RELOADED,   /* answer to IPC_RELOAD. a = 1 done (an IPC_CONFIG came just before it),
-                       0 refused; text = diagnostics as JSON array. Also sent unasked on HUP */
-    IPC_LISTEN_API, /* fd = listening socket. text = "control", "control_tcp", "telemetry" */
-    IPC_DRAINING,   /* the proxy is going down: /readyz says 503. a = deadline in ms */
+    IPC_CONFIG,       /* the effective config.  a = highest generation relayed so far,
+                         b = highest flag-set sequence. fd = sealed config document (JSON),
+                         text = path of the config file */
+    IPC_WORKER,       /* b = slot, a = enum ipc_worker_state, text = JSON
+                         {"pid","restarts","backoff_ms","reason"} */
+    IPC_RELOADED,     /* answer to IPC_RELOAD. a = 1 done (an IPC_CONFIG came just before it),
+                         0 refused; text = diagnostics as JSON array. Also sent unasked on HUP */
+    IPC_LISTEN_API,   /* fd = listening socket. text = "control", "control_tcp", "telemetry" */
+    IPC_CERTIFICATES, /* what is in use. fd = sealed JSON array of {"listener" or "service",
+                         "file","names","not_after"}, times in ms */
+    IPC_DRAINING,     /* the proxy is going down: /readyz says 503. a = deadline in ms */
     /* controller -> supervisor (besides IPC_SNAPSHOT and IPC_FLAGS, which are relayed) */
     IPC_RELOAD, /* re-read the config file */
     IPC_READY,  /* serving the control API */

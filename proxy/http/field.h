@@ -95,6 +95,8 @@ enum field_traits {
     X(A, IF_UNMODIFIED_SINCE, "if-unmodified-since", FIELD_NO_TRAILER)                         \
     X(A, PROXY_AUTHORIZATION, "proxy-authorization", FIELD_KEEP | FIELD_NO_TRAILER)            \
     X(A, SEC_WEBSOCKET_ACCEPT, "sec-websocket-accept", 0)                                      \
+    X(A, X_CLIENT_CERT_SUBJECT, "x-client-cert-subject",                                       \
+      FIELD_KEEP | FIELD_NO_TRAILER | FIELD_ORIGIN | FIELD_TWIN)                               \
     X(A, UPGRADE_INSECURE_REQUESTS, "upgrade-insecure-requests", 0)
 
 #define FIELD_NAME_MAX 256 /* bytes of a field name that is accepted */

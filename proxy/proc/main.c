@@ -8,6 +8,7 @@
 #include "proxy/base/log.h"
 #include "proxy/base/mem.h"
 #include "proxy/base/sys.h"
+#include "proxy/proc/material.h"
 #include "proxy/proc/supervisor.h"
 #include "proxy/proc/version.h"
 #include "proxy/proc/worker.h"
@@ -124,6 +125,27 @@ static struct conf *load(const char *path)
     return conf;
 }
 
+/* Also the files that are only read at the start. */
+static int check(const struct command *c, const struct conf *conf)
+{
+    struct conf_diags d;
+    struct material m;
+    int rc;
+
+    conf_diags_init(&d);
+    rc = material_load(&m, conf, &d);
+    if (rc == 0) {
+        material_release(&m);
+        printf("%s: fine\n", c->config);
+    } else {
+        struct str text = conf_diags_text(&d.arena, &d);
+
+        fwrite(text.p, 1, text.n, stderr);
+    }
+    conf_diags_release(&d);
+    return rc == 0 ? EXIT_SUCCESS : EXIT_CONFIG;
+}
+
 static int dump(const struct conf *conf)
 {
     char *text = conf_dump(conf, true);
@@ -157,7 +179,7 @@ static int run(const struct command *c)
     if (c->mode == RUN)
         return supervise(c, conf);
     if (c->mode == CHECK)
-        printf("%s: fine\n", c->config);
+        rc = check(c, conf);
     else
         rc = dump(conf);
     conf_free(conf);

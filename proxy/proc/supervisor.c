@@ -16,6 +16,7 @@
 #include "proxy/proc/foster.h"
 #include "proxy/proc/handout.h"
 #include "proxy/proc/listeners.h"
+#include "proxy/proc/material.h"
 #include "proxy/proc/notify.h"
 
 #include <errno.h>
@@ -44,6 +45,10 @@ struct supervisor { /* on the stack of supervisor_run */
     struct listeners *listeners;
     struct apisock apisock;
     struct handout handout;
+    struct material material;
+    struct material *next_material; /* of a config that is being adopted, else NULL */
+    struct ticket_keys ticket_keys;
+    struct timer rotation; /* of these */
     struct children *children;
     struct notify *notify;
     int log_fd; /* access log; -1: off */
@@ -82,6 +87,10 @@ static void greet_worker(struct supervisor *s, struct child *c)
     const struct handout *h = &s->handout;
 
     child_send(c, &(struct ipc_msg){.type = IPC_LOG, .fd = s->log_fd});
+    child_send(c, &(struct ipc_msg){.type = IPC_TICKET_KEYS,
+                                    .fd = -1,
+                                    .text = ticket_keys_text(&s->ticket_keys)});
+    child_send(c, &(struct ipc_msg){.type = IPC_TLS, .fd = s->material.secret_fd});
     if (h->number[HANDOUT_FLAGS])
         child_send(c, &(struct ipc_msg){.type = IPC_FLAGS,
                                         .a = h->number[HANDOUT_FLAGS],
@@ -114,6 +123,12 @@ static void send_config(struct supervisor *s)
     sys_close(fd);
 }
 
+static void send_certificates(struct supervisor *s)
+{
+    tell_controller(s,
+                    &(struct ipc_msg){.type = IPC_CERTIFICATES, .fd = s->material.listing_fd});
+}
+
 static void send_worker(struct supervisor *s, const struct child *c)
 {
     char json[384];
@@ -143,6 +158,7 @@ static void greet_controller(struct supervisor *s)
             send_ack(s, IPC_ACK_FLAGS, c->sequence, i);
     }
     send_config(s);
+    send_certificates(s);
     for (int k = 0; k < APISOCK_KINDS; k++)
         if (s->apisock.open[k])
             tell_controller(s, &(struct ipc_msg){.type = IPC_LISTEN_API,
@@ -426,6 +442,29 @@ static void keep_fixed(struct conf *next, const struct conf *old)
     next->control.mode = old->control.mode;
 }
 
+/* What was read for the new config goes out, once, before anybody accepts by it. */
+static void publish_material(struct supervisor *s)
+{
+    if (!s->next_material)
+        return;
+    material_release(&s->material);
+    s->material = *s->next_material;
+    s->next_material = NULL;
+    tell_workers(s, &(struct ipc_msg){.type = IPC_TLS, .fd = s->material.secret_fd});
+    send_certificates(s);
+}
+
+static void on_rotation(void *arg)
+{
+    struct supervisor *s = arg;
+
+    ticket_keys_rotate(&s->ticket_keys);
+    tell_workers(s, &(struct ipc_msg){.type = IPC_TICKET_KEYS,
+                                      .fd = -1,
+                                      .text = ticket_keys_text(&s->ticket_keys)});
+    timer_start(&s->rotation, TICKET_KEYS_MS);
+}
+
 static void on_listener_removed(void *arg, const char *name)
 {
     log_info("listener %s is closed", name);
@@ -437,6 +476,7 @@ static void on_listener_added(void *arg, const char *name, const int *fds)
     struct supervisor *s = arg;
 
     log_info("listener %s is open", name);
+    publish_material(s);
     for (unsigned i = 0; i < children_workers(s->children); i++)
         child_send(children_worker(s->children, i),
                    &(struct ipc_msg){.type = IPC_LISTEN, .fd = fds[i], .text = str_of(name)});
@@ -447,15 +487,24 @@ static int adopt(struct supervisor *s, struct conf *next, struct conf_diags *d)
 {
     static const struct listeners_callbacks callbacks = {on_listener_removed,
                                                          on_listener_added};
+    struct material material;
     int fd;
 
     keep_fixed(next, s->conf);
-    if (try_log(next, &fd, d) < 0)
+    if (material_load(&material, next, d) < 0)
         return -1;
+    if (try_log(next, &fd, d) < 0) {
+        material_release(&material);
+        return -1;
+    }
+    s->next_material = &material;
     if (listeners_update(s->listeners, next, d, &callbacks, s) < 0) {
+        s->next_material = NULL;
+        material_release(&material);
         sys_close(fd);
         return -1;
     }
+    publish_material(s);
     set_log(s, fd);
     conf_free(s->conf);
     s->conf = next;
@@ -547,6 +596,18 @@ static int open_stats(struct supervisor *s)
     return -1;
 }
 
+static int load_material(struct supervisor *s)
+{
+    struct conf_diags d;
+    int rc;
+
+    conf_diags_init(&d);
+    rc = material_load(&s->material, s->conf, &d);
+    log_diags(&d);
+    conf_diags_release(&d);
+    return rc;
+}
+
 static int open_sockets(struct supervisor *s)
 {
     struct conf_diags d;
@@ -610,6 +671,8 @@ static void start_signals(struct supervisor *s)
     sig_start(&s->hangup, s->loop, SIGHUP, on_hangup, s);
     sig_start(&s->usr1, s->loop, SIGUSR1, on_usr1, s);
     timer_init(&s->patience, s->loop, on_patience, s);
+    timer_init(&s->rotation, s->loop, on_rotation, s);
+    timer_start(&s->rotation, TICKET_KEYS_MS);
 }
 
 static void stop_signals(struct supervisor *s)
@@ -620,17 +683,21 @@ static void stop_signals(struct supervisor *s)
     sig_stop(&s->hangup);
     sig_stop(&s->usr1);
     timer_stop(&s->patience);
+    timer_stop(&s->rotation);
 }
 
 static int prepare(struct supervisor *s)
 {
     s->stats_fd = s->log_fd = -1;
     handout_init(&s->handout);
+    material_init(&s->material);
+    ticket_keys_init(&s->ticket_keys);
     sys_raise_nofile();
     signal(SIGPIPE, SIG_IGN);
     signal(SIGUSR2, SIG_IGN); /* means nothing here, and must not end the proxy */
     ASSERT(s->conf->workers >= 1 && s->conf->workers <= STATS_MAX_WORKERS);
-    if (find_user(s) < 0 || make_state_dir(s) < 0 || open_stats(s) < 0 || open_sockets(s) < 0)
+    if (load_material(s) < 0 || find_user(s) < 0 || make_state_dir(s) < 0 ||
+        open_stats(s) < 0 || open_sockets(s) < 0)
         return -1;
     return handout_boot(&s->handout, s->conf);
 }
@@ -641,6 +708,7 @@ static void release(struct supervisor *s)
     listeners_free(s->listeners);
     apisock_close(&s->apisock);
     handout_release(&s->handout);
+    material_release(&s->material);
     notify_free(s->notify);
     sys_close(s->log_fd);
     stats_unmap(s->stats);

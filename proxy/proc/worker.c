@@ -38,6 +38,7 @@ struct worker { /* on the stack of worker_run */
     struct stats_slab *slab; /* ours in it */
     struct timer heartbeat;
     struct flusher turn;
+    bool secured; /* a TLS document is in use, possibly an empty one */
     bool draining;
 };
 
@@ -111,6 +112,28 @@ static void on_document(struct worker *w, const struct ipc_msg *msg)
     shm_unmap(doc);
 }
 
+/* A worker that cannot secure its listeners must not serve them in the clear. */
+static void on_tls(struct worker *w, const struct ipc_msg *msg)
+{
+    struct str doc;
+    char *why = NULL;
+    bool ok;
+
+    if (shm_map(msg->fd, &doc) < 0) {
+        log_error("cannot read the certificates: %s", strerror(errno));
+        loop_stop(w->loop);
+        return;
+    }
+    ok = plane_apply_tls(w->plane, doc, &why) == 0;
+    if (!ok)
+        log_error("certificates refused: %s", why ?: "unknown reason");
+    if (!ok && !w->secured)
+        loop_stop(w->loop);
+    w->secured |= ok;
+    xfree(why);
+    shm_unmap(doc);
+}
+
 static void on_drained(void *arg)
 {
     loop_stop(CAST(worker, WORKER_MAGIC, arg)->loop);
@@ -147,6 +170,12 @@ static void on_message(void *arg, const struct ipc_msg *msg)
     case IPC_SNAPSHOT:
     case IPC_FLAGS:
         on_document(w, msg);
+        break;
+    case IPC_TLS:
+        on_tls(w, msg);
+        break;
+    case IPC_TICKET_KEYS:
+        plane_set_ticket_keys(w->plane, msg->text);
         break;
     case IPC_DRAIN:
         if (!w->draining) {

@@ -158,7 +158,7 @@ size_t access_log_write(char *room, const struct access_entry *e)
     put_text(&o, STR(",\"rollout\":"), e->rollout);
     put_number(&o, STR(",\"generation\":"), e->generation);
     put_text(&o, STR(",\"protocol\":"), e->minor ? STR("HTTP/1.1") : STR("HTTP/1.0"));
-    out_put(&o, STR(",\"tls\":null"));
+    put_text(&o, STR(",\"tls\":"), e->tls);
     put_number(&o, STR(",\"attempts\":"), e->attempts);
     put_text(&o, STR(",\"end\":"), e->end);
     out_put(&o, STR("}\n"));

@@ -24,6 +24,7 @@ struct access_entry { /* borrowed for the call */
     uint64_t wall_ms, duration_us, upstream_us, bytes_in, bytes_out, generation;
     struct str request_id, trace_id, client, method, host, path;
     struct str service, version, endpoint, rollout, end;
+    struct str tls; /* version of the protocol; empty: plain */
     int status; /* 0: nothing was answered */
     unsigned minor, attempts;
 };

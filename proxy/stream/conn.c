@@ -206,7 +206,13 @@ static void on_over(void *self, struct stream *s)
 static void begin(struct conn *c)
 {
     struct downstream to = {
-        .ops = &conn_ops, .over = on_over, .self = c, .listener = c->listener, .fd = c->io.fd};
+        .ops = &conn_ops,
+        .over = on_over,
+        .self = c,
+        .listener = c->listener,
+        .fd = c->io.fd,
+        .tls = c->tls.server ? &c->tls : NULL,
+    };
 
     c->stream = stream_new(c->plane, to, str_of(c->ip));
     c->close = c->cut = c->chunked = c->answered = c->last = false;
@@ -581,6 +587,13 @@ static void on_drained(struct conn *c)
         stream_resume(c->stream);
 }
 
+/* The handshake is over. The codec would be chosen here, by ALPN: so far there is one. */
+static void on_secured(struct conn *c)
+{
+    io_tls_facts(&c->io, &c->tls);
+    deadline_start(&c->deadline, c->plane->idle_queue);
+}
+
 /*
  * FIN. A client may close its half when its request is out and still wait for the answer; one
  * that is gone altogether shows when the answer is sent. In a request, FIN breaks it off.
@@ -624,6 +637,7 @@ static void on_io(struct io *io, enum io_event ev, void *owner)
         on_gone(c);
         break;
     case IO_OPEN:
+        on_secured(c);
         break;
     }
 }
@@ -667,7 +681,9 @@ void conn_open(struct listener *l, int fd, const struct sockaddr *peer)
     stat_add(&p->stats->connections_total, 1);
     stat_set(&p->stats->connections, p->nopen);
     io_open(&c->io, &p->ios, fd, on_io, c);
-    deadline_start(&c->deadline, p->idle_queue);
+    if (l->tls)
+        io_accept_tls(&c->io, l->tls);
+    deadline_start(&c->deadline, l->tls ? p->head_queue : p->idle_queue);
     io_read_now(&c->io);
     if (c->state == CONN_CLOSED || c->io.eof)
         return;

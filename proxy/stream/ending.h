@@ -22,6 +22,8 @@ enum blame {
     X(HEAD_TIMEOUT, "head_timeout", 408, "the request took too long to arrive", BLAME_CLIENT)  \
     X(BODY_TIMEOUT, "body_timeout", 408, "the request body stalled", BLAME_CLIENT)             \
     X(SEND_TIMEOUT, "send_timeout", 0, "", BLAME_CLIENT)                                       \
+    X(MISDIRECTED, "misdirected", 421, "this host is not served on this connection",           \
+      BLAME_CLIENT)                                                                            \
     X(NO_ROUTE, "no_route", 404, "no route for this host and path", BLAME_PROXY)               \
     X(NO_CONFIG, "no_config", 503, "no configuration yet", BLAME_PROXY)                        \
     X(NO_ENDPOINT, "no_endpoint", 503, "no healthy endpoint", BLAME_VERSION)                   \

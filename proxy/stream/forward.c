@@ -23,6 +23,7 @@ static const bool skip_request[FIELD_NIDS] = {
     [FIELD_X_FORWARDED_PORT] = true,
     [FIELD_X_FORWARDED_PROTO] = true,
     [FIELD_X_FORWARDED_PREFIX] = true,
+    [FIELD_X_CLIENT_CERT_SUBJECT] = true,
     [FIELD_X_REQUEST_ID] = true,
     [FIELD_TRACEPARENT] = true,
     [FIELD_EXPECT] = true,
@@ -156,16 +157,17 @@ static void put_forwarded(struct out *o, struct stream *s, struct str host)
 {
     const struct conf_listener *l = listener_conf(s);
     struct str proto = s->trusted ? forwarded_proto(&s->req) : STR_NONE;
+    struct str scheme = s->to.tls ? STR("https") : STR("http");
     struct str given = s->trusted ? head_get(&s->req, FIELD_X_FORWARDED_HOST) : STR_NONE;
 
-    proto = proto.n ? proto : STR("http");
+    proto = proto.n ? proto : scheme;
     forwarded_write_for(o, &s->req, s->trusted, s->peer);
     head_write_known(o, STR("X-Forwarded-Proto"), proto);
     if (given.n || s->req.authority.n)
         head_write_known(o, STR("X-Forwarded-Host"), given.n ? given : host);
     if (l && l->forwarded)
         forwarded_write_element(o, &s->req, s->trusted, s->peer,
-                                s->req.authority.n ? host : STR_NONE, STR("http"));
+                                s->req.authority.n ? host : STR_NONE, scheme);
 }
 
 /* Trailer announces what is passed on, so it is passed on too. */
@@ -195,7 +197,8 @@ static struct str endpoint_host(const struct stream *s)
 void forward_request(struct stream *s, struct message *m)
 {
     struct str host = head_authority(&s->req);
-    size_t cap = EXTRA_SLACK + 2 * host.n + s->request_id.n + s->flag_lines.n +
+    struct str subject = s->to.tls ? s->to.tls->subject : STR_NONE;
+    size_t cap = EXTRA_SLACK + 2 * host.n + s->request_id.n + s->flag_lines.n + subject.n +
                  forwarded_size(&s->req, s->peer, host);
     struct out o = out_init(arena_alloc(&s->arena, cap), cap);
 
@@ -203,6 +206,8 @@ void forward_request(struct stream *s, struct message *m)
         host = endpoint_host(s); /* HTTP/1.0 without one; HTTP/1.1 must have it */
     head_write_known(&o, STR("Host"), host);
     put_forwarded(&o, s, host);
+    if (subject.n)
+        head_write_known(&o, STR("X-Client-Cert-Subject"), subject);
     head_write_known(&o, STR("X-Request-Id"), s->request_id);
     put_traceparent(&o, s);
     out_put(&o, s->req.minor ? STR("Via: 1.1 sluice\r\n") : STR("Via: 1.0 sluice\r\n"));

@@ -46,6 +46,7 @@ void listener_unref(struct listener *l)
 {
     if (--l->refs)
         return;
+    tls_server_unref(l->tls);
     xfree(l->name);
     xfree(l);
 }
@@ -54,10 +55,11 @@ void listener_unref(struct listener *l)
 static void find_conf(struct listener *l)
 {
     const struct tables *t = l->plane->tables;
+    struct str rest = str_of(l->name), name = str_cut(&rest, '@');
 
     l->conf = NULL;
     for (size_t i = 0; t && i < t->conf->nlisteners; i++)
-        if (str_eq(t->conf->listeners[i].name, str_of(l->name)))
+        if (str_eq(t->conf->listeners[i].name, name))
             l->conf = &t->conf->listeners[i];
 }
 
@@ -104,6 +106,16 @@ static void on_accept_timer(void *arg)
         watch_start(&l->watch, p->loop, l->fd, WATCH_READ, on_acceptable, l);
 }
 
+/* What the newest document says about L. */
+static void set_tls(struct listener *l)
+{
+    struct str rest = str_of(l->name);
+    struct tls_server *s = secrets_server(&l->plane->secrets, str_cut(&rest, '@'));
+
+    tls_server_unref(l->tls);
+    l->tls = tls_server_ref(s);
+}
+
 void plane_listen(struct plane *p, const char *name, int fd)
 {
     struct listener *l = xcalloc(1, sizeof(*l));
@@ -114,6 +126,7 @@ void plane_listen(struct plane *p, const char *name, int fd)
     l->name = xstrdup(name);
     l->fd = fd;
     find_conf(l);
+    set_tls(l);
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)); /* inherited */
     LIST_INSERT_HEAD(&p->listeners, l, link);
     if (!timer_pending(&p->accept_timer))
@@ -167,7 +180,7 @@ int plane_apply_snapshot(struct plane *p, struct str doc, uint64_t *generation, 
 
     if (snapshot_parse(doc, &snap, why) < 0)
         return -1;
-    p->tables = tables_new(&snap, &p->pool, p->deadlines, old, rng_next(&p->rng),
+    p->tables = tables_new(&snap, &p->pool, &p->secrets, p->deadlines, old, rng_next(&p->rng),
                            p->opt.slot * (SPLIT_POINTS / STATS_MAX_WORKERS));
     LIST_FOREACH (l, &p->listeners, link)
         find_conf(l);
@@ -188,6 +201,22 @@ int plane_apply_flags(struct plane *p, struct str doc, uint64_t sequence, char *
     p->flags = set;
     stat_set(&p->stats->flags_version, sequence);
     return 0;
+}
+
+int plane_apply_tls(struct plane *p, struct str doc, char **why)
+{
+    struct listener *l;
+
+    if (secrets_apply(&p->secrets, doc, why) < 0)
+        return -1;
+    LIST_FOREACH (l, &p->listeners, link)
+        set_tls(l);
+    return 0;
+}
+
+void plane_set_ticket_keys(struct plane *p, struct str keys)
+{
+    ASSERT(tls_tickets_set(&p->secrets.tickets, keys));
 }
 
 void plane_set_log(struct plane *p, int fd)
@@ -229,6 +258,7 @@ struct plane *plane_new(struct loop *l, const struct plane_options *o)
     slab_init(&p->attempts, sizeof(struct attempt), KEEP_STREAMS);
     slab_init(&p->prefaces, sizeof(struct preface), KEEP_PREFACES);
     p->flag_ctx = flag_ctx_new();
+    secrets_init(&p->secrets);
     access_log_init(&p->log, &p->stats->log_dropped);
     LIST_INIT(&p->listeners);
     LIST_INIT(&p->open);
@@ -251,6 +281,7 @@ static void on_grave(void *arg)
     slab_release(&p->attempts);
     slab_release(&p->prefaces);
     slab_release(&p->pool.upconns);
+    secrets_release(&p->secrets);
     p->magic = 0;
     xfree(p);
 }

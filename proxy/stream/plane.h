@@ -23,7 +23,8 @@ struct plane_options {
 struct plane *plane_new(struct loop *l, const struct plane_options *o);
 void plane_free(struct plane *p); /* closes what is open, at once */
 
-/* Accept on FD (non-blocking, listening), which the plane now owns. */
+/* Accept on FD (non-blocking, listening), which the plane now owns. A NAME "web@3" is another
+ * socket of the listener "web". */
 void plane_listen(struct plane *p, const char *name, int fd);
 void plane_unlisten(struct plane *p, const char *name); /* closes the fd; connections stay */
 
@@ -33,6 +34,12 @@ int plane_apply_snapshot(struct plane *p, struct str doc, uint64_t *generation,
                          char **why) MUST_CHECK;
 int plane_apply_flags(struct plane *p, struct str doc, uint64_t sequence,
                       char **why) MUST_CHECK;
+
+/* Certificates, keys and policies (proxy/event/tls_spec.h): listeners named in DOC speak TLS
+ * from the next connection on, the others do not. -1: refused, as above. */
+int plane_apply_tls(struct plane *p, struct str doc, char **why) MUST_CHECK;
+/* Keys of session tickets, newest first (proxy/event/tls_conf.h). */
+void plane_set_ticket_keys(struct plane *p, struct str keys);
 
 /* Access log lines go to FD (owned by the plane; the previous one is flushed and closed);
  * -1: nowhere. */

@@ -12,6 +12,7 @@
 #include "proxy/route/flag_eval.h"
 #include "proxy/stream/access_log.h"
 #include "proxy/stream/plane.h"
+#include "proxy/stream/secrets.h"
 #include "proxy/stream/tables.h"
 #include "proxy/upstream/pool.h"
 
@@ -32,6 +33,7 @@ struct listener {
     struct watch watch;
     char *name;
     int fd;                           /* -1: closed */
+    struct tls_server *tls;           /* a reference; NULL: plain */
     const struct conf_listener *conf; /* in plane->tables; NULL: not named there */
 };
 struct listener *listener_ref(struct listener *l);
@@ -53,6 +55,7 @@ struct plane {
     struct tables *tables; /* the newest snapshot; NULL before the first */
     struct flagset *flags; /* the newest flag set; NULL before the first */
     struct flag_ctx *flag_ctx;
+    struct secrets secrets;
     struct access_log log;
     LIST_HEAD(, listener) listeners;
     LIST_HEAD(, conn) open; /* connections of clients */

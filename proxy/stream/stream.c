@@ -7,6 +7,7 @@
 #include "proxy/stream/stream.h"
 
 #include "proxy/base/hash.h"
+#include "proxy/event/tls_conf.h"
 #include "proxy/http/uri.h"
 #include "proxy/route/override.h"
 #include "proxy/route/sticky.h"
@@ -87,6 +88,7 @@ static void log_end(struct stream *s)
         .status = s->status,
         .minor = s->req.minor,
         .attempts = s->tries,
+        .tls = s->to.tls ? str_of(s->to.tls->version) : STR_NONE,
     };
 
     if (s->entered_us[STREAM_ROUTE]) {
@@ -187,6 +189,14 @@ static void note_key(struct stream *s, struct str key)
         s->lb_key = hash64(key, s->service->salt ^ RING_SEED);
 }
 
+/* A host may want another proof of who the client is than this connection gave. */
+static bool misdirected(const struct stream *s)
+{
+    const struct io_tls_facts *t = s->to.tls;
+
+    return t && t->policy != tls_server_policy(t->server, s->host);
+}
+
 static size_t split(struct stream *s, struct service_row *row)
 {
     const struct conf_sticky *sticky = &row->conf->sticky;
@@ -283,6 +293,10 @@ void stream_start(struct stream *s)
     if (!read_target(s)) {
         metrics_violation(s->plane, STATS_BAD_TARGET);
         stream_fail(s, END_BAD_REQUEST, 0, STR_NONE);
+        return;
+    }
+    if (misdirected(s)) { /* RFC 9110 15.5.20 */
+        stream_fail(s, END_MISDIRECTED, 0, STR_NONE);
         return;
     }
     if (!s->tables || !route(s)) {

@@ -42,6 +42,7 @@ struct downstream {
     void *self;
     const struct listener *listener; /* NULL: nobody is trusted */
     int fd;                          /* borrowed: to ask for its addresses */
+    const struct io_tls_facts *tls;  /* NULL: plain */
 };
 
 struct stream { /* owned by its conn, from stream_new to stream_finish */

@@ -17,6 +17,7 @@ static const struct service_row *same_service(const struct tables *old, struct s
 static void fill_version(struct tables *t, struct version_row *v, const struct conf_version *c,
                          const struct conf_service *s)
 {
+    struct tls_client *tls = s->tls.enabled ? secrets_client(t->secrets, s->name) : NULL;
     struct arena *a = &t->conf->arena;
     uint32_t n = 0;
 
@@ -26,7 +27,7 @@ static void fill_version(struct tables *t, struct version_row *v, const struct c
     for (size_t i = 0; i < c->nendpoints; i++) {
         const struct conf_endpoint *e = &c->endpoints[i];
 
-        v->used[i] = pool_use(t->pool, e);
+        v->used[i] = pool_use(t->pool, e, tls);
         if (!e->drain)
             v->targets[n++] = (struct target){v->used[i], e->cell, e->up};
     }
@@ -62,8 +63,9 @@ static void fill_service(struct tables *t, struct service_row *s, const struct c
     split_init(&s->split, arena_zalloc(a, n * sizeof(struct split_range)), c, phase);
 }
 
-struct tables *tables_new(struct snapshot *snap, struct pool *pool, struct deadlines *ds,
-                          struct tables *old, uint64_t seed, uint32_t phase)
+struct tables *tables_new(struct snapshot *snap, struct pool *pool, struct secrets *secrets,
+                          struct deadlines *ds, struct tables *old, uint64_t seed,
+                          uint32_t phase)
 {
     struct tables *t = xcalloc(1, sizeof(*t));
     size_t n = snap->conf->nservices;
@@ -73,6 +75,7 @@ struct tables *tables_new(struct snapshot *snap, struct pool *pool, struct deadl
     t->generation = snap->generation;
     t->conf = snap->conf;
     t->pool = pool;
+    t->secrets = secrets;
     t->router = router_new(t->conf, seed);
     t->services = arena_zalloc(&t->conf->arena, n * sizeof(struct service_row));
     for (size_t i = 0; i < n; i++) {

@@ -10,6 +10,7 @@
 #include "proxy/event/deadline.h"
 #include "proxy/route/router.h"
 #include "proxy/route/split.h"
+#include "proxy/stream/secrets.h"
 #include "proxy/upstream/balance.h"
 #include "proxy/upstream/pool.h"
 #include "proxy/upstream/retry_budget.h"
@@ -37,13 +38,15 @@ struct tables {
     uint64_t generation;
     struct conf *conf; /* owned */
     struct pool *pool;
+    struct secrets *secrets;
     struct router *router;
     struct service_row *services; /* as conf->services */
 };
 
 /* Takes SNAP->conf over. OLD (may be NULL) is what it replaces. The caller has the first
  * reference. PHASE: see split_init. */
-struct tables *tables_new(struct snapshot *snap, struct pool *pool, struct deadlines *ds,
-                          struct tables *old, uint64_t seed, uint32_t phase);
+struct tables *tables_new(struct snapshot *snap, struct pool *pool, struct secrets *secrets,
+                          struct deadlines *ds, struct tables *old, uint64_t seed,
+                          uint32_t phase);
 struct tables *tables_ref(struct tables *t); /* NULL gives NULL */
 void tables_unref(struct tables *t);

@@ -60,6 +60,7 @@ static void endpoint_check(struct endpoint *ep)
         return;
     set_cell(ep, 0);
     LIST_REMOVE(ep, link);
+    tls_session_clear(&ep->session);
     xfree(ep->name);
     xfree(ep);
 }
@@ -109,18 +110,19 @@ static void set_address(struct endpoint *ep, const struct conf_endpoint *c)
     } /* else: every connection to it fails with EINVAL, which is what it deserves */
 }
 
-struct endpoint *pool_use(struct pool *p, const struct conf_endpoint *c)
+struct endpoint *pool_use(struct pool *p, const struct conf_endpoint *c, struct tls_client *tls)
 {
     uint64_t h = hash64(c->name, 0) % ARRAY_LEN(p->endpoints);
     struct endpoint *ep;
 
     LIST_FOREACH (ep, &p->endpoints[h], link)
-        if (str_eq(str_of(ep->name), c->name))
+        if (ep->tls == tls && str_eq(str_of(ep->name), c->name))
             break;
     if (!ep) {
         ep = xcalloc(1, sizeof(*ep));
         ep->magic = ENDPOINT_MAGIC;
         ep->pool = p;
+        ep->tls = tls;
         ep->name = xstrndup(c->name.p, c->name.n);
         TAILQ_INIT(&ep->idle);
         set_address(ep, c);
@@ -145,8 +147,10 @@ void pool_leave(struct pool *p, struct endpoint *ep)
 
 struct upconn *pool_take(struct endpoint *ep)
 {
-    struct upconn *u = TAILQ_FIRST(&ep->idle);
+    struct upconn *u;
 
+    while ((u = TAILQ_FIRST(&ep->idle)) && upconn_stale(u))
+        upconn_close(u);
     if (u)
         pool_remove(ep, u);
     return u;

@@ -1,15 +1,16 @@
 /*
  * pool.h - the endpoints a worker talks to, and its idle connections to each.
  *
- * An endpoint is known by its address and lives as long as a snapshot names it or a connection
- * to it is open: a new snapshot finds the connections of the old one. Idle connections are
- * kept most recently used first, so surplus ones age at the end and close.
+ * An endpoint is known by its address and how it is spoken to, and lives as long as a snapshot
+ * names it or a connection to it is open: a new snapshot finds the connections of the old one.
+ * Idle connections are kept most recently used first, so surplus ones age at the end and close.
  */
 #pragma once
 #include "config/model.h"
 #include "proxy/base/stats.h"
 #include "proxy/event/deadline.h"
 #include "proxy/event/io.h"
+#include "proxy/event/tls_conf.h"
 #include "proxy/upstream/latency.h"
 
 #define POOL_IDLE_TOTAL 1024  /* idle connections to one endpoint, all workers together */
@@ -23,6 +24,8 @@ struct endpoint { /* owned by the pool */
     struct pool *pool;
     struct sockaddr_storage sa; /* IPv4, IPv6 or UNIX */
     socklen_t sa_len;
+    struct tls_client *tls; /* NULL: plain; borrowed, outlives the pool */
+    struct tls_session session;
     char *name;           /* "127.0.0.1:9001" */
     unsigned users;       /* snapshots that name it */
     unsigned in_flight;   /* attempts under way */
@@ -50,8 +53,10 @@ void pool_init(struct pool *p, struct io_set *ios, struct deadlines *ds,
                struct stats_slab *stats, unsigned workers);
 void pool_release(struct pool *p); /* closes idle connections; none may be lent */
 
-/* The endpoint at C's address, with one more user; gauges go to C's cell from now on. */
-struct endpoint *pool_use(struct pool *p, const struct conf_endpoint *c);
+/* The endpoint at C's address, spoken to by TLS (NULL: plain), with one more user; gauges go to
+ * C's cell from now on. */
+struct endpoint *pool_use(struct pool *p, const struct conf_endpoint *c,
+                          struct tls_client *tls);
 /* One user less; without users its idle connections are closed and it goes with the last. */
 void pool_leave(struct pool *p, struct endpoint *ep);
 /* The most recently used idle connection, lent to the caller (upconn_borrow); NULL: none. */

@@ -39,6 +39,25 @@ static void bury(void *arg)
     pool_closed(ep);
 }
 
+/* Whose certificate it must be: the endpoint's name as configured, without its port. */
+static struct str host_of(const struct endpoint *ep)
+{
+    struct str name = str_of(ep->name);
+    const char *colon = memrchr(name.p, ':', name.n);
+
+    if (name.p[0] == '[')
+        return (struct str){name.p + 1, (size_t)(colon - name.p) - 2};
+    return (struct str){name.p, colon ? (size_t)(colon - name.p) : name.n};
+}
+
+static bool speak_tls(struct upconn *u)
+{
+    struct endpoint *ep = u->ep;
+
+    u->tls_epoch = tls_client_epoch(ep->tls);
+    return io_connect_tls(&u->io, ep->tls, &ep->session, host_of(ep));
+}
+
 struct upconn *upconn_connect(struct endpoint *ep, loop_cb *on_open)
 {
     struct upconn *u = slab_get(&ep->pool->upconns);
@@ -54,6 +73,11 @@ struct upconn *upconn_connect(struct endpoint *ep, loop_cb *on_open)
         return NULL;
     }
     pool_opened(ep);
+    if (ep->tls && !speak_tls(u)) {
+        upconn_close(u);
+        errno = EPROTO;
+        return NULL;
+    }
     return u;
 }
 
@@ -91,10 +115,16 @@ void upconn_close(struct upconn *u)
     loop_bury(u->io.set->loop, &u->grave, bury, u);
 }
 
+bool upconn_stale(const struct upconn *u)
+{
+    return u->ep->tls && u->tls_epoch != tls_client_epoch(u->ep->tls);
+}
+
 void upconn_return(struct upconn *u)
 {
     bool clean = u->state == UPCONN_ENDED && u->request_ended && !u->dirty && !u->single &&
-                 u->head->keep_alive && !u->io.in && !u->io.eof && !u->io.out_bytes;
+                 u->head->keep_alive && !u->io.in && !u->io.eof && !u->io.out_bytes &&
+                 !upconn_stale(u);
 
     if (u->tunnel)
         io_flush(&u->io); /* the last words of the client */

@@ -37,6 +37,7 @@ struct upconn { /* owned by its endpoint, from upconn_connect to upconn_close */
     struct head *head; /* the borrower's room for the answer */
     struct h1_parser parser;
     struct h1_body body;
+    uint64_t tls_epoch; /* of what it was opened with; 0: plain */
     enum method asked;
     uint8_t interim;
     bool reused;             /* it carried an exchange before */
@@ -71,6 +72,8 @@ bool upconn_copy(struct upconn *u, struct str s);
 void upconn_end(struct upconn *u, struct str trailers); /* lines, or empty */
 void upconn_resume(struct upconn *u);
 
+/* It was opened with TLS settings that are not the present ones: not to be used again. */
+bool upconn_stale(const struct upconn *u);
 /* The borrower is done: back to the pool if that is clean, else closed. */
 void upconn_return(struct upconn *u);
 void upconn_close(struct upconn *u); /* idempotent; no callback follows */

@@ -107,13 +107,22 @@ START_TEST(every_field_of_the_full_example)
     ck_assert_uint_eq(c->workers, 2);
     ck_assert_str_eq(c->user.p, "sluice");
     ck_assert_str_eq(c->control.telemetry.p, "127.0.0.1:9901");
-    ck_assert_uint_eq(c->nlisteners, 3);
+    ck_assert_uint_eq(c->nlisteners, 4);
     ck_assert_uint_eq(c->listeners[0].ntrusted_proxies, 2);
     ck_assert_uint_eq(c->listeners[0].trusted_proxies[0].bits, 96 + 8);
     ck_assert(c->listeners[0].forwarded && !c->listeners[1].forwarded);
     ck_assert_uint_eq(c->listeners[1].proxy_protocol.nfrom, 1);
     ck_assert_str_eq(c->listeners[2].host.p, "::1");
     ck_assert_uint_eq(c->listeners[2].port, 8080);
+    ck_assert(c->listeners[3].tls.enabled && !c->listeners[0].tls.enabled);
+    ck_assert_uint_eq(c->listeners[3].tls.ncertificates, 2);
+    ck_assert_int_eq(c->listeners[3].tls.min_version, 2);
+    ck_assert_int_eq(c->listeners[3].tls.client_auth, CONF_AUTH_REQUEST);
+    ck_assert_int_eq(c->listeners[3].tls.certificates[0].client_auth, CONF_AUTH_INHERIT);
+    ck_assert_int_eq(c->listeners[3].tls.certificates[1].client_auth, CONF_AUTH_REQUIRE);
+    ck_assert(c->listeners[3].tls.certificates[0].cert.p[0] == '/'); /* made absolute */
+    ck_assert(!s->tls.enabled && c->services[1].tls.enabled);
+    ck_assert_str_eq(c->services[1].tls.server_name.p, "checkout.internal");
     ck_assert_uint_eq(s->versions[0].weight, 9950);
     ck_assert_uint_eq(s->versions[1].weight, 50);
     ck_assert_uint_eq(s->versions[1].age, 1);

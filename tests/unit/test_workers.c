@@ -15,7 +15,7 @@ static struct {
     struct workers *workers;
     unsigned snapshots, flags, reloads, readies; /* what arrived at the peer */
     char doc[64];
-    unsigned configs, changes, reloaded_ok, reloaded_bad, gone, api, draining;
+    unsigned configs, changes, reloaded_ok, reloaded_bad, gone, api, draining, certificates;
     char path[64];
 } t;
 
@@ -47,6 +47,13 @@ static void on_config(void *arg, struct str doc, struct str path, uint64_t gener
     ck_assert_uint_eq(sequence, 3);
     str_copy(t.path, sizeof(t.path), path);
     t.configs++;
+}
+
+static void on_certificates(void *arg, struct str doc)
+{
+    (void)arg;
+    ck_assert(str_eq(doc, STR("[]")));
+    t.certificates++;
 }
 
 static void on_worker(void *arg, const struct workers_row *row)
@@ -86,8 +93,13 @@ static void on_gone(void *arg)
     t.gone++;
 }
 
-static const struct workers_callbacks callbacks = {on_config,     on_worker,   on_reloaded,
-                                                   on_listen_api, on_draining, on_gone};
+static const struct workers_callbacks callbacks = {.config = on_config,
+                                                   .certificates = on_certificates,
+                                                   .worker = on_worker,
+                                                   .reloaded = on_reloaded,
+                                                   .listen_api = on_listen_api,
+                                                   .draining = on_draining,
+                                                   .gone = on_gone};
 
 static void setup(void)
 {
@@ -278,6 +290,9 @@ START_TEST(test_messages)
     ipc_send(t.peer, &(struct ipc_msg){IPC_CONFIG, 7, 3, fd, STR("/etc/x.jsonc")});
     ipc_send(t.peer, &(struct ipc_msg){IPC_LISTEN_API, 0, 0, fd, STR("telemetry")});
     sys_close(fd);
+    fd = shm_seal("t", STR("[]"));
+    ipc_send(t.peer, &(struct ipc_msg){IPC_CERTIFICATES, 0, 0, fd, STR_NONE});
+    sys_close(fd);
     say(IPC_RELOADED, 1, 0, "[]");
     say(IPC_RELOADED, 0, 0, "[{}]");
     say(IPC_DRAINING, 30000, 0, NULL);
@@ -286,6 +301,7 @@ START_TEST(test_messages)
     settle();
     ck_assert(t.configs == 1 && t.api == 1 && t.reloaded_ok == 1 && t.reloaded_bad == 1);
     ck_assert(t.draining == 1 && t.reloads == 1 && t.readies == 1);
+    ck_assert_uint_eq(t.certificates, 1);
     ck_assert_str_eq(t.path, "/etc/x.jsonc");
 }
 END_TEST
