@@ -128,7 +128,8 @@ static void put_keys(struct dumper *d, const struct field *f, const char *base)
 {
     static const char *const prefix[] = {[CONF_KEY_COOKIE] = "cookie:",
                                          [CONF_KEY_HEADER] = "header:",
-                                         [CONF_KEY_IP] = "client_ip"};
+                                         [CONF_KEY_IP] = "client_ip",
+                                         [CONF_KEY_NONE] = "none"};
     size_t n;
     const struct conf_key *list = field_array(f, base, &n);
 

@@ -323,6 +323,43 @@ static const struct field predicate_fields[] = {
 };
 TABLE(predicate_table, conf_route, "flag", predicate_fields);
 
+static bool no_rate(const void *group)
+{
+    return ((const struct conf_rate *)group)->requests == 0;
+}
+
+static bool no_fault(const void *group)
+{
+    const struct conf_fault *f = group;
+
+    return f->delay_ms == 0 && f->abort == 0;
+}
+
+static const struct field rate_fields[] = {
+    {"requests", FIELD_NUMBER, .required = true, AT(conf_rate, requests), .min = 1,
+     .max = 100000, .doc = "Requests that a key may make in each period"},
+    {"per", FIELD_DURATION, AT(conf_rate, per_ms), .min = 1, .max = 24 * HOUR, .fallback = "1s",
+     .doc = "The period"},
+    {"burst", FIELD_NUMBER, AT(conf_rate, burst), .min = 1, .max = 100000,
+     .computed = "as requests", .doc = "Requests at once after a rest"},
+    {"key", FIELD_TEXT, FORM_RATE_KEY, AT(conf_rate, by), .fallback = "client_ip",
+     .doc = "What is counted apart: client_ip (IPv6 by /64), header:NAME, cookie:NAME, or none "
+            "for all requests together; without the field or cookie the address counts"},
+};
+TABLE(rate_table, conf_rate, "rate_limit", rate_fields);
+
+static const struct field fault_fields[] = {
+    {"delay", FIELD_DURATION, AT(conf_fault, delay_ms), .max = HOUR, .fallback = "0s",
+     .doc = "Hold the request back for so long"},
+    {"abort", FIELD_NUMBER, AT(conf_fault, abort), .max = 599, .fallback = "0",
+     .doc = "Then answer with this status (200 to 599) instead of forwarding; 0: forward"},
+    {"percent", FIELD_NUMBER, AT(conf_fault, percent), .max = 100, .fallback = "100",
+     .doc = "Share of the requests that it happens to"},
+    {"header", FIELD_MATCHES, MANY(conf_fault, matches), .min = CONF_MATCH_HEADER,
+     .doc = "Only requests with these header fields and exact values"},
+};
+TABLE(fault_table, conf_fault, "fault", fault_fields);
+
 static const struct field route_fields[] = {
     {"host", FIELD_TEXT, FORM_HOST, AT(conf_route, host), .computed = "any host",
      .doc = "Host of the request, without a port"},
@@ -332,6 +369,15 @@ static const struct field route_fields[] = {
      .doc = "Service that answers"},
     {"flag", FIELD_GROUP, .of = &predicate_table, .absent = no_predicate,
      .computed = "no condition", .doc = "Feature flag that must hold for the route to match"},
+    {"rate_limit", FIELD_GROUP, AT(conf_route, rate), .of = &rate_table, .absent = no_rate,
+     .computed = "no limit", .doc = "Requests over time, counted by all workers together"},
+    {"max_concurrent", FIELD_NUMBER, AT(conf_route, max_concurrent), .max = 1000000,
+     .fallback = "0",
+     .doc = "Exchanges under way at once, all workers together; 0: any number"},
+    {"max_body", FIELD_NUMBER, AT(conf_route, max_body), .max = UINT32_MAX, .fallback = "0",
+     .doc = "Bytes of the longest request body; 0: any length"},
+    {"fault", FIELD_GROUP, AT(conf_route, fault), .of = &fault_table, .absent = no_fault,
+     .computed = "none", .doc = "Faults for drills"},
 };
 TABLE(route_table, conf_route, "route", route_fields);
 

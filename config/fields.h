@@ -47,6 +47,7 @@ enum text_form {
     FORM_TARGET,   /* path of a request, with a query */
     FORM_NAME,     /* conf_name_ok */
     FORM_FLAG_KEY,
+    FORM_RATE_KEY, /* cookie:NAME, header:NAME, client_ip or none */
     FORM_REDIS
 };
 

@@ -196,6 +196,14 @@ bool load_key_source(struct loader *l, struct str text, struct conf_key *key)
     return true;
 }
 
+bool load_rate_key(struct loader *l, struct str text, struct conf_key *key)
+{
+    if (!str_eq(text, STR("none")))
+        return load_key_source(l, text, key);
+    *key = (struct conf_key){.source = CONF_KEY_NONE, .name = STR("")};
+    return true;
+}
+
 void load_keys(struct loader *l, const struct field *f, struct node *n, char *base)
 {
     struct conf_key *list = arena_zalloc(l->a, n->n * sizeof(*list) + 1);

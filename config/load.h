@@ -60,6 +60,8 @@ void load_matches(struct loader *l, const struct field *f, struct node *n, char 
 void load_keys(struct loader *l, const struct field *f, struct node *n, char *base);
 void load_networks(struct loader *l, const struct field *f, struct node *n, char *base);
 bool load_key_source(struct loader *l, struct str text, struct conf_key *key) MUST_CHECK;
+/* The same, and "none". */
+bool load_rate_key(struct loader *l, struct str text, struct conf_key *key) MUST_CHECK;
 
 /* Index of version NAME in the service being loaded, or -1: reported at N. */
 long load_version_index(struct loader *l, const struct node *n, enum diag_where where,

@@ -37,7 +37,7 @@ static const char *kind_text(const struct field *f)
         [FORM_SOCKET] = "file path", [FORM_LOG] = "file path", [FORM_LISTEN] = "address",
         [FORM_LOOPBACK] = "address", [FORM_TOKEN] = "text",    [FORM_HOST] = "host",
         [FORM_PREFIX] = "path",      [FORM_TARGET] = "path",   [FORM_NAME] = "name",
-        [FORM_FLAG_KEY] = "text",    [FORM_REDIS] = "URL",
+        [FORM_FLAG_KEY] = "text",    [FORM_REDIS] = "URL",     [FORM_RATE_KEY] = "key",
     };
 
     return f->kind == FIELD_TEXT ? forms[f->form] : names[f->kind];

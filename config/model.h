@@ -136,11 +136,41 @@ struct conf_service {
     struct str rollout; /* run-time: id of the rollout that owns the weights, or empty */
 };
 
+enum conf_key_source { CONF_KEY_COOKIE, CONF_KEY_HEADER, CONF_KEY_IP, CONF_KEY_NONE };
+struct conf_key { /* what tells requests apart; a link of flags.targeting_key */
+    enum conf_key_source source;
+    struct str name;
+};
+
+struct conf_rate {
+    uint32_t requests; /* 0: no limit */
+    uint64_t per_ms;
+    uint32_t burst;      /* at once; as requests when not given */
+    struct str by;       /* as written */
+    struct conf_key key; /* the same, read */
+};
+
+struct conf_fault {
+    uint64_t delay_ms;
+    uint32_t abort;   /* status to answer with; 0: none */
+    uint32_t percent; /* of the requests that match */
+    struct conf_match *matches;
+    size_t nmatches;
+};
+
 struct conf_route {
     struct str host;                   /* lower case, no port; empty: any */
     struct str path;                   /* prefix, matched by bytes; starts with '/' */
     struct str flag_key, flag_variant; /* predicate; key empty: none */
     size_t service;
+    struct conf_rate rate;
+    struct conf_fault fault;
+    uint32_t max_concurrent; /* exchanges under way, all workers together; 0: any */
+    uint32_t max_body;       /* bytes; 0: any */
+    /* follow from the rest: */
+    uint64_t id;    /* hash of what it matches on: the same after a reload */
+    uint32_t gauge; /* of its exchanges under way, when max_concurrent > 0 */
+    bool guarded;   /* has a limit or a fault */
 };
 
 struct conf_proxy_protocol { /* a PROXY header is required from these, others are refused */
@@ -188,12 +218,6 @@ struct conf_control {
     struct str socket;            /* path */
     uint32_t mode;                /* of the socket file */
     struct str listen, telemetry; /* "127.0.0.1:9900" or empty; loopback only for now */
-};
-
-enum conf_key_source { CONF_KEY_COOKIE, CONF_KEY_HEADER, CONF_KEY_IP };
-struct conf_key { /* one link of flags.targeting_key */
-    enum conf_key_source source;
-    struct str name;
 };
 
 struct conf_flags {

@@ -51,6 +51,8 @@ static const char *pattern_of(const struct field *f)
         return "^/[^#]*$";
     case FORM_NAME:
         return "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$";
+    case FORM_RATE_KEY:
+        return "^(cookie:.+|header:.+|client_ip|none)$";
     case FORM_REDIS:
         return "^redis://";
     default:

@@ -5,6 +5,8 @@
  * loaded have no target and were reported already.
  */
 #include "config/load.h"
+#include "proxy/base/hash.h"
+#include "proxy/base/limits.h"
 
 static void report_second(struct loader *l, const struct node *n, enum diag_where where,
                           const struct node *first, const char *message)
@@ -177,10 +179,44 @@ static void check_route_flag(struct loader *l, const struct node *root, struct n
         (void)diag_at(l->d, flag, AT_KEY, "there are no flags without \"flags\"");
 }
 
+static void check_fault(struct loader *l, const struct conf_route *r, const struct node *n)
+{
+    const struct node *fault = node_get(n, STR("fault"));
+
+    if (!fault)
+        return;
+    if (r->fault.abort > 0 && r->fault.abort < 200)
+        (void)diag_at(l->d, node_get(fault, STR("abort")), AT_VALUE,
+                      "must be 0 or 200 to 599, is %u", r->fault.abort);
+    else if (r->fault.abort == 0 && r->fault.delay_ms == 0)
+        (void)diag_at(l->d, fault, AT_KEY, "does nothing: give a delay or an abort");
+}
+
+/* What a route's limits are once it is known what it matches on. */
+static void finish_route(struct loader *l, struct conf_route *r, const struct node *n,
+                         uint32_t *gauges)
+{
+    bool key_ok = r->rate.requests == 0 || load_rate_key(l, r->rate.by, &r->rate.key);
+
+    ASSERT(key_ok); /* its form was checked */
+    r->id = hash64(route_condition(&l->tmp, r), 0);
+    if (r->rate.burst == 0)
+        r->rate.burst = r->rate.requests;
+    if (r->max_concurrent > 0 && *gauges == LIMITS_GAUGES)
+        (void)diag_at(l->d, node_get(n, STR("max_concurrent")), AT_KEY,
+                      "at most %d routes can have one", LIMITS_GAUGES);
+    else if (r->max_concurrent > 0)
+        r->gauge = (*gauges)++;
+    r->guarded = r->rate.requests || r->max_concurrent || r->max_body || r->fault.abort ||
+                 r->fault.delay_ms;
+    check_fault(l, r, n);
+}
+
 static void check_routes(struct loader *l, const struct node *root)
 {
     struct node *routes = node_get(root, STR("routes")), *first;
     struct names seen;
+    uint32_t gauges = 0;
 
     if (!routes || routes->kind != NODE_ARRAY)
         return;
@@ -192,6 +228,7 @@ static void check_routes(struct loader *l, const struct node *root)
         if ((first = names_add(&seen, route_condition(&l->tmp, n->target), n)))
             report_second(l, n, AT_VALUE, first,
                           "never reached: same host, path and flag as an earlier route");
+        finish_route(l, n->target, n, &gauges);
     }
     names_release(&seen);
 }

@@ -143,6 +143,8 @@ static const char *form_error(struct loader *l, enum text_form form, struct str 
         return conf_name_ok(s) ? NULL : "not a name";
     case FORM_FLAG_KEY:
         return s.n > 0 && s.n <= 256 ? NULL : "must be 1 to 256 bytes";
+    case FORM_RATE_KEY:
+        return load_rate_key(l, s, &(struct conf_key){0}) ? NULL : "not a key";
     case FORM_REDIS:
         return is_redis(l, s) ? NULL : "not the URL of a Redis server";
     }
@@ -168,6 +170,8 @@ static const char *form_hint(enum text_form form, struct str s)
         return s.n > 0 && s.p[0] == '/' ? "visible ASCII, without '#'" : "it begins with '/'";
     case FORM_NAME:
         return "1 to 64 letters, digits, '.', '_', '-'; begins with a letter or digit";
+    case FORM_RATE_KEY:
+        return "write client_ip, header:NAME, cookie:NAME or none";
     case FORM_REDIS:
         return "write redis://[user:password@]host[:port][/db]";
     default:

@@ -334,6 +334,13 @@ static void put_process_counters(struct text *t, const struct metrics *m)
         p.no_endpoint);
     ONE("sluice_accept_failures_total", "counter", "Connections lost to a limit.",
         p.accept_failed);
+    ONE("sluice_rate_limited_total", "counter", "Requests over the rate of their route.",
+        p.rate_limited);
+    ONE("sluice_concurrency_limited_total", "counter",
+        "Requests over the number that may be under way on their route.",
+        p.concurrency_limited);
+    ONE("sluice_faults_total", "counter", "Requests that a drill delayed or aborted.",
+        p.faults);
     ONE("sluice_access_log_dropped_total", "counter", "Access log lines lost.", p.log_dropped);
     ONE("sluice_worker_restarts_total", "counter", "Workers started anew after an exit.",
         p.worker_restarts);

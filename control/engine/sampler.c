@@ -174,6 +174,9 @@ static void add_slab(const struct stats_slab *s, struct sampler_process *p)
     for (int i = 0; i < STATS_NBAD; i++)
         p->violations[i] += stat_get(&s->violations[i]);
     p->log_dropped += stat_get(&s->log_dropped);
+    p->rate_limited += stat_get(&s->rate_limited);
+    p->concurrency_limited += stat_get(&s->concurrency_limited);
+    p->faults += stat_get(&s->faults);
     p->accept_failed += stat_get(&s->accept_failed);
     p->connections += stat_get(&s->connections);
     p->requests_in_flight += stat_get(&s->requests_in_flight);

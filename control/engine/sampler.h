@@ -52,6 +52,7 @@ struct sampler_process { /* the proxy as a whole */
     uint64_t connections_total, requests_total, rejected, no_route, no_endpoint;
     uint64_t violations[STATS_NBAD];
     uint64_t log_dropped, accept_failed;
+    uint64_t rate_limited, concurrency_limited, faults;
     uint64_t connections, requests_in_flight; /* gauges */
     uint64_t worker_restarts, controller_restarts;
 };

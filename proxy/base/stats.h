@@ -146,6 +146,8 @@ struct stats_slab {
     stat_t log_dropped;   /* access log lines that could not be written */
     stat_t accept_failed; /* descriptor or memory limit */
     stat_t loop_turns;
+    stat_t rate_limited, concurrency_limited; /* requests refused by a limit of their route */
+    stat_t faults;                            /* requests that a drill delayed or aborted */
     /* gauges */
     stat_t connections, requests_in_flight;
     stat_t flag_variants[STATS_FLAG_CELLS]; /* counters: evaluations by flag cell */

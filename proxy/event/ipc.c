@@ -42,6 +42,7 @@ static const char *const names[IPC_NTYPES] = {
     [IPC_LOG] = "log",
     [IPC_TLS] = "tls",
     [IPC_TICKET_KEYS] = "ticket_keys",
+    [IPC_LIMITS] = "limits",
     [IPC_DRAIN] = "drain",
     [IPC_ACK_SNAPSHOT] = "ack_snapshot",
     [IPC_ACK_FLAGS] = "ack_flags",

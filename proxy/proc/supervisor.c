@@ -6,6 +6,7 @@
  */
 #include "proxy/proc/supervisor.h"
 
+#include "proxy/base/limits.h"
 #include "proxy/base/log.h"
 #include "proxy/base/mem.h"
 #include "proxy/base/shm.h"
@@ -41,6 +42,8 @@ struct supervisor { /* on the stack of supervisor_run */
     bool announced; /* every worker has routed once */
     int stats_fd;
     struct stats *stats;
+    int limits_fd;
+    struct limits *limits;
     struct spawn_user user;
     struct listeners *listeners;
     struct apisock apisock;
@@ -86,6 +89,7 @@ static void greet_worker(struct supervisor *s, struct child *c)
 {
     const struct handout *h = &s->handout;
 
+    child_send(c, &(struct ipc_msg){.type = IPC_LIMITS, .fd = s->limits_fd});
     child_send(c, &(struct ipc_msg){.type = IPC_LOG, .fd = s->log_fd});
     child_send(c, &(struct ipc_msg){.type = IPC_TICKET_KEYS,
                                     .fd = -1,
@@ -245,8 +249,10 @@ static void on_interrupt(void *arg)
 
 static void worker_changed(struct supervisor *s, struct child *c)
 {
-    if (c->state == IPC_WORKER_DOWN)
+    if (c->state == IPC_WORKER_DOWN) {
         stats_retire(s->stats, s->stats_fd, c->slot);
+        limits_retire(s->limits, c->slot);
+    }
     if (c->state == IPC_WORKER_UP) {
         stat_add(&s->stats->worker_restarts, c->restarts > 0);
         greet_worker(s, c);
@@ -590,7 +596,9 @@ static int open_stats(struct supervisor *s)
 {
     s->stats_fd = stats_create(s->conf->workers);
     s->stats = s->stats_fd < 0 ? NULL : stats_map(s->stats_fd, true);
-    if (s->stats)
+    s->limits_fd = limits_create();
+    s->limits = s->limits_fd < 0 ? NULL : limits_map(s->limits_fd);
+    if (s->stats && s->limits)
         return 0;
     log_error("cannot make the shared counters: %s", strerror(errno));
     return -1;
@@ -688,7 +696,7 @@ static void stop_signals(struct supervisor *s)
 
 static int prepare(struct supervisor *s)
 {
-    s->stats_fd = s->log_fd = -1;
+    s->stats_fd = s->limits_fd = s->log_fd = -1;
     handout_init(&s->handout);
     material_init(&s->material);
     ticket_keys_init(&s->ticket_keys);
@@ -713,6 +721,8 @@ static void release(struct supervisor *s)
     sys_close(s->log_fd);
     stats_unmap(s->stats);
     sys_close(s->stats_fd);
+    limits_unmap(s->limits);
+    sys_close(s->limits_fd);
     conf_free(s->conf);
 }
 

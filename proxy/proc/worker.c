@@ -7,6 +7,7 @@
 #include "proxy/proc/worker.h"
 
 #include "proxy/base/clock.h"
+#include "proxy/base/limits.h"
 #include "proxy/base/log.h"
 #include "proxy/base/mem.h"
 #include "proxy/base/rng.h"
@@ -35,6 +36,7 @@ struct worker { /* on the stack of worker_run */
     struct plane *plane;
     struct ipc *ipc;
     struct stats *stats;
+    struct limits *limits;
     struct stats_slab *slab; /* ours in it */
     struct timer heartbeat;
     struct flusher turn;
@@ -150,6 +152,15 @@ static void on_listen(struct worker *w, const struct ipc_msg *msg)
         plane_listen(w->plane, name, msg->fd);
 }
 
+static void on_limits(struct worker *w, int fd)
+{
+    if (!w->limits)
+        w->limits = limits_map(fd);
+    if (!w->limits)
+        log_error("cannot use the shared limits: %s", strerror(errno));
+    plane_set_limits(w->plane, w->limits);
+}
+
 static void on_message(void *arg, const struct ipc_msg *msg)
 {
     struct worker *w = CAST(worker, WORKER_MAGIC, arg);
@@ -167,6 +178,9 @@ static void on_message(void *arg, const struct ipc_msg *msg)
     case IPC_LOG:
         plane_set_log(w->plane, msg->fd);
         return;
+    case IPC_LIMITS:
+        on_limits(w, msg->fd);
+        break;
     case IPC_SNAPSHOT:
     case IPC_FLAGS:
         on_document(w, msg);
@@ -246,6 +260,7 @@ int worker_run(unsigned slot, unsigned workers)
     ipc_close(w.ipc);
     plane_free(w.plane);
     loop_free(w.loop);
+    limits_unmap(w.limits);
     stats_unmap(w.stats);
     return 0;
 }

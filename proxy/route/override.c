@@ -25,14 +25,21 @@ static bool holds(const struct conf_match *m, const struct head *h)
     return false;
 }
 
+bool match_all(const struct conf_match *m, size_t n, const struct head *h)
+{
+    size_t i = 0;
+
+    while (i < n && holds(&m[i], h))
+        i++;
+    return i == n;
+}
+
 const struct conf_override *override_match(const struct conf_service *s, const struct head *h)
 {
     for (size_t i = 0; i < s->noverrides; i++) {
         const struct conf_override *o = &s->overrides[i];
-        size_t m = 0;
-        while (m < o->nmatches && holds(&o->matches[m], h))
-            m++;
-        if (o->nmatches && m == o->nmatches)
+
+        if (o->nmatches && match_all(o->matches, o->nmatches, h))
             return o;
     }
     return NULL;

@@ -350,7 +350,7 @@ static void read_streamed(struct conn *c)
 
 static void read_body(struct conn *c)
 {
-    if (c->stream->hold) {
+    if (c->stream->hold || c->stream->paused) {
         io_pause(&c->io);
         deadline_stop(&c->deadline);
         return;

@@ -228,7 +228,7 @@ void forward_request(struct stream *s, struct message *m)
 void forward_answer(struct stream *s, struct message *m)
 {
     const struct conf_sticky *sticky = &s->service->conf->sticky;
-    size_t cap = EXTRA_SLACK + s->request_id.n + (s->minted ? sticky->name.n : 0);
+    size_t cap = EXTRA_SLACK + s->limit_fields.n + s->request_id.n + (s->minted ? sticky->name.n : 0);
     struct out o = out_init(arena_alloc(&s->arena, cap), cap);
 
     m->skip = m->bodyless && m->status >= 200 && m->status != 204 ? skip_bodyless : skip_answer;
@@ -238,6 +238,7 @@ void forward_answer(struct stream *s, struct message *m)
         keep_announcement(&s->attempt->resp);
     out_put(&o, STR("Via: 1.1 sluice\r\n"));
     head_write_known(&o, STR("X-Request-Id"), s->request_id);
+    out_put(&o, s->limit_fields);
     if (s->minted)
         sticky_write_cookie(&o, sticky, (struct str){s->key, STICKY_KEY}, false);
     ASSERT(!o.full);

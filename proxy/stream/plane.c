@@ -219,6 +219,11 @@ void plane_set_ticket_keys(struct plane *p, struct str keys)
     ASSERT(tls_tickets_set(&p->secrets.tickets, keys));
 }
 
+void plane_set_limits(struct plane *p, struct limits *l)
+{
+    p->limits = l;
+}
+
 void plane_set_log(struct plane *p, int fd)
 {
     access_log_open(&p->log, fd);

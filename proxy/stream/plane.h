@@ -7,6 +7,7 @@
  */
 #pragma once
 #include "proxy/base/check.h"
+#include "proxy/base/limits.h"
 #include "proxy/base/stats.h"
 #include "proxy/base/str.h"
 #include "proxy/event/loop.h"
@@ -40,6 +41,9 @@ int plane_apply_flags(struct plane *p, struct str doc, uint64_t sequence,
 int plane_apply_tls(struct plane *p, struct str doc, char **why) MUST_CHECK;
 /* Keys of session tickets, newest first (proxy/event/tls_conf.h). */
 void plane_set_ticket_keys(struct plane *p, struct str keys);
+
+/* Where limits of routes are counted; borrowed, before the first snapshot. */
+void plane_set_limits(struct plane *p, struct limits *l);
 
 /* Access log lines go to FD (owned by the plane; the previous one is flushed and closed);
  * -1: nowhere. */

@@ -6,6 +6,7 @@
  */
 #pragma once
 #include "config/flagset.h"
+#include "proxy/base/limits.h"
 #include "proxy/base/rng.h"
 #include "proxy/event/deadline.h"
 #include "proxy/event/io.h"
@@ -57,6 +58,7 @@ struct plane {
     struct flag_ctx *flag_ctx;
     struct secrets secrets;
     struct access_log log;
+    struct limits *limits; /* shared with the other workers; NULL: routes have none */
     LIST_HEAD(, listener) listeners;
     LIST_HEAD(, conn) open; /* connections of clients */
     LIST_HEAD(, preface) prefaces_open;

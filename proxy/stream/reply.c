@@ -5,7 +5,7 @@
 
 #include <time.h>
 
-#define FIELDS_MAX 512
+#define FIELDS_MAX 768
 #define TEXT_MAX   256
 
 /* RFC 9110 5.6.7, "Sun, 06 Nov 1994 08:49:37 GMT". */
@@ -28,6 +28,7 @@ static void put_fields(struct out *o, struct stream *s, int status)
     head_write_known(o, STR("Content-Type"), STR("text/plain"));
     if (status == 503)
         head_write_known(o, STR("Retry-After"), STR("1"));
+    out_put(o, s->limit_fields);
     if (status == 405)
         head_write_known(o, STR("Allow"), STR("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
     if (s->request_id.n)

@@ -11,6 +11,7 @@
 #include "proxy/http/uri.h"
 #include "proxy/route/override.h"
 #include "proxy/route/sticky.h"
+#include "proxy/stream/admit.h"
 #include "proxy/stream/attempt.h"
 #include "proxy/stream/flag_context.h"
 #include "proxy/stream/forward.h"
@@ -51,6 +52,11 @@ static void on_expect_timeout(void *arg)
     release_body(CAST(stream, STREAM_MAGIC, arg));
 }
 
+static void on_delayed(void *arg)
+{
+    admit_delayed(CAST(stream, STREAM_MAGIC, arg));
+}
+
 struct stream *stream_new(struct plane *p, struct downstream to, struct str peer)
 {
     struct stream *s = slab_get(&p->streams);
@@ -63,7 +69,9 @@ struct stream *stream_new(struct plane *p, struct downstream to, struct str peer
     s->wall_ms = loop_wall_ms(p->loop);
     s->entered_us[STREAM_READ] = loop_now_us(p->loop);
     s->replayable = true;
+    s->max_body = UINT64_MAX;
     deadline_init(&s->expect, on_expect_timeout, s);
+    deadline_init(&s->delay, on_delayed, s);
     arena_init(&s->arena, s->room, sizeof(s->room));
     head_reset(&s->req);
     h1_parser_request(&s->parser);
@@ -126,6 +134,8 @@ void stream_finish(struct stream *s, enum ending why)
         s->status = 499;
     stream_enter(s, STREAM_DONE);
     deadline_stop(&s->expect);
+    deadline_stop(&s->delay);
+    admit_end(s);
     if (s->attempt)
         attempt_finish(s->attempt);
     metrics_end(s);
@@ -273,10 +283,36 @@ static bool route(struct stream *s)
     r = router_match(s->tables->router, s->host, s->path, flag_context_route, s);
     if (!r)
         return false;
+    s->route = r;
     s->service = &s->tables->services[r->service];
     s->flag_lines = flag_context_lines(s);
     forward_strip_flags(s);
     return true;
+}
+
+/* It may be answered. */
+static void choose(struct stream *s)
+{
+    if (!limits_admit(s)) {
+        stream_fail(s, END_MAX_REQUESTS, 0, STR_NONE);
+        return;
+    }
+    retry_budget_ask(&s->service->budget, loop_now_us(s->plane->loop));
+    if (!choose_version(s)) {
+        stream_fail(s, END_NO_ENDPOINT, 0, STR_NONE);
+        return;
+    }
+    s->hold = s->req.expect && s->up == HALF_OPEN && s->req.minor;
+    if (s->hold)
+        deadline_start(&s->expect, s->plane->expect_queue);
+    try_endpoints(s);
+}
+
+void stream_proceed(struct stream *s)
+{
+    choose(s);
+    if (s->state != STREAM_DONE)
+        s->to.ops->resume(s->to.self);
 }
 
 void stream_start(struct stream *s)
@@ -303,20 +339,10 @@ void stream_start(struct stream *s)
         stream_fail(s, s->tables ? END_NO_ROUTE : END_NO_CONFIG, 0, STR_NONE);
         return;
     }
-    if (!limits_admit(s)) {
-        stream_fail(s, END_MAX_REQUESTS, 0, STR_NONE);
-        return;
-    }
-    retry_budget_ask(&s->service->budget, loop_now_us(s->plane->loop));
-    if (!choose_version(s)) {
-        stream_fail(s, END_NO_ENDPOINT, 0, STR_NONE);
-        return;
-    }
     s->up = s->req.framing == FRAMING_NONE ? HALF_ENDED : HALF_OPEN;
-    s->hold = s->req.expect && s->up == HALF_OPEN && s->req.minor;
-    if (s->hold)
-        deadline_start(&s->expect, s->plane->expect_queue);
-    try_endpoints(s);
+    if (s->route->guarded && !admit_start(s))
+        return;
+    choose(s);
 }
 
 /* ---- the request's body, going up ---- */
@@ -327,12 +353,21 @@ bool stream_body_kept(struct stream *s, struct str bytes)
         s->kept.p = bytes.p;
     s->kept.n += bytes.n;
     s->bytes_in += bytes.n;
+    if (s->bytes_in > s->max_body) {
+        stream_fail(s, END_BODY_TOO_LARGE, 0, STR_NONE);
+        return true;
+    }
     return !s->attempt || attempt_body_kept(s->attempt, bytes);
 }
 
 bool stream_body(struct stream *s, struct block *b)
 {
     s->bytes_in += b->end - b->start;
+    if (s->bytes_in > s->max_body) {
+        block_put(&s->plane->ios.blocks, b);
+        stream_fail(s, END_BODY_TOO_LARGE, 0, STR_NONE);
+        return true;
+    }
     if (s->attempt)
         return attempt_body(s->attempt, b);
     block_put(&s->plane->ios.blocks, b);

@@ -55,15 +55,17 @@ struct stream { /* owned by its conn, from stream_new to stream_finish */
     struct str peer;   /* address of the connection's other end, as text; the conn's */
     struct str client; /* the same, or what a trusted peer said of it */
     struct tables *tables;
+    const struct conf_route *route; /* NULL until routed; the tables' */
     struct service_row *service; /* NULL until routed */
     struct version_row *version; /* NULL until chosen */
     struct attempt *attempt;
-    struct deadline expect;
+    struct deadline expect, delay;
     struct grave grave;
 
     uint64_t wall_ms;
     uint64_t entered_us[STREAM_NSTATES];
     uint64_t upstream_us;         /* last attempt: request forwarded to answer's head */
+    uint64_t max_body;            /* of the request, in bytes */
     uint64_t bytes_in, bytes_out; /* of bodies */
     int status;                   /* of the final answer; 0: none yet */
     unsigned tries;
@@ -72,6 +74,8 @@ struct stream { /* owned by its conn, from stream_new to stream_finish */
     bool hold;                    /* the body waits for 100 (Continue) */
     bool replayable;              /* all of the request so far is in memory */
     bool fresh;                   /* the next attempt takes no pooled connection */
+    bool paused;                  /* held back by a fault: so is its body */
+    bool entered;                 /* counts as under way on its route */
     bool minted;                  /* send the sticky cookie */
     uint64_t lb_key;              /* hash of who asks; ring_hash only */
     bool tunnel;                  /* the answer was 101: bytes go both ways until one ends */
@@ -81,6 +85,7 @@ struct stream { /* owned by its conn, from stream_new to stream_finish */
     struct str request_id, trace_id;
     struct str host;       /* lower case, without port */
     struct str path;       /* normalised, without query */
+    struct str limit_fields; /* about the rate limit, for the answer */
     struct str flag_lines; /* X-Flag-* for the upstream */
     char key[STICKY_KEY];
     struct arena arena;
@@ -94,6 +99,8 @@ struct stream *stream_new(struct plane *p, struct downstream to, struct str peer
 
 /* The head is in s->req: route it and send it on. */
 void stream_start(struct stream *s);
+/* A request that admit_start held back goes on. */
+void stream_proceed(struct stream *s);
 /* More of the request's body. BYTES stay where they are as long as s->replayable; the other
  * takes the block over. False: enough for now, wait for ops->resume. */
 bool stream_body_kept(struct stream *s, struct str bytes);

@@ -63,6 +63,13 @@ static void fill_service(struct tables *t, struct service_row *s, const struct c
     split_init(&s->split, arena_zalloc(a, n * sizeof(struct split_range)), c, phase);
 }
 
+static void fill_route(struct route_row *row, const struct conf_route *r, struct deadlines *ds)
+{
+    if (r->rate.requests)
+        row->rate = gcra_of(r->rate.requests, r->rate.per_ms, r->rate.burst);
+    row->fault_queue = deadline_queue(ds, r->fault.delay_ms);
+}
+
 struct tables *tables_new(struct snapshot *snap, struct pool *pool, struct secrets *secrets,
                           struct deadlines *ds, struct tables *old, uint64_t seed,
                           uint32_t phase)
@@ -86,6 +93,9 @@ struct tables *tables_new(struct snapshot *snap, struct pool *pool, struct secre
         if (before)
             keep_cursors(&t->services[i], before);
     }
+    t->routes = arena_zalloc(&t->conf->arena, t->conf->nroutes * sizeof(struct route_row) + 1);
+    for (size_t i = 0; i < t->conf->nroutes; i++)
+        fill_route(&t->routes[i], &t->conf->routes[i], ds);
     return t;
 }
 

@@ -7,6 +7,7 @@
  */
 #pragma once
 #include "config/snapshot.h"
+#include "proxy/base/gcra.h"
 #include "proxy/event/deadline.h"
 #include "proxy/route/router.h"
 #include "proxy/route/split.h"
@@ -32,6 +33,11 @@ struct service_row {
     struct deadline_queue *connect, *first_byte, *idle;
 };
 
+struct route_row { /* what a route's limits need at hand */
+    struct gcra rate;
+    struct deadline_queue *fault_queue;
+};
+
 struct tables {
     uint32_t magic;
     unsigned refs;
@@ -41,6 +47,7 @@ struct tables {
     struct secrets *secrets;
     struct router *router;
     struct service_row *services; /* as conf->services */
+    struct route_row *routes;     /* as conf->routes */
 };
 
 /* Takes SNAP->conf over. OLD (may be NULL) is what it replaces. The caller has the first
