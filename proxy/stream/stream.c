@@ -409,6 +409,8 @@ void stream_answer(struct stream *s, const struct message *m)
     s->down = HALF_OPEN;
     /* A body that still waits for 100 is not wanted any more (RFC 9110 10.1.1). */
     relayed.last = s->up != HALF_ENDED;
+    if (s->tunnel) /* what follows is no body */
+        s->max_body = UINT64_MAX;
     stream_enter(s, STREAM_ANSWER);
     forward_answer(s, &relayed);
     s->to.ops->head(s->to.self, &relayed);

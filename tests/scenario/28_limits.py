@@ -10,11 +10,33 @@ import time
 from harness import request, story
 
 
+def echo(server):
+    """Agree to one WebSocket upgrade, then send back what comes."""
+    c, _ = server.accept()
+    while b"\r\n\r\n" not in c.recv(65536):
+        pass
+    c.sendall(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+              b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n")
+    while data := c.recv(65536):
+        c.sendall(data)
+
+
+def read_exactly(c, n):
+    data = b""
+    while len(data) < n and (more := c.recv(65536)):
+        data += more
+    return data
+
+
 def tell(t):
     v1 = t.origin("v1")
+    echoing = socket.create_server(("127.0.0.1", 0))
+    threading.Thread(target=echo, args=(echoing,), daemon=True).start()
     silent = socket.create_server(("127.0.0.1", 0))  # takes what comes and never answers
     s = t.sluice(
         services={"shop": {"versions": {"v1": {"endpoints": [v1.address]}}},
+                  "echo": {"versions": {
+                      "v1": {"endpoints": [f"127.0.0.1:{echoing.getsockname()[1]}"]}}},
                   "silent": {"versions": {
                       "v1": {"endpoints": [f"127.0.0.1:{silent.getsockname()[1]}"]}}}},
         routes=[{"path": "/", "service": "shop"},
@@ -23,6 +45,7 @@ def tell(t):
                 {"path": "/slow", "service": "shop", "max_concurrent": 3},
                 {"path": "/body", "service": "shop", "max_body": 100000},
                 {"path": "/chunks", "service": "silent", "max_body": 100000},
+                {"path": "/socket", "service": "echo", "max_body": 1000},
                 {"path": "/drill", "service": "shop",
                  "fault": {"delay": "200ms", "abort": 418, "header": {"x-drill": "1"}}},
                 {"path": "/late", "service": "shop", "fault": {"delay": "100ms"}}])
@@ -61,6 +84,15 @@ def tell(t):
     conn.request("POST", "/chunks", iter([b"x" * 40000] * 4), {"Transfer-Encoding": "chunked"},
                  encode_chunked=True)
     t.equal(conn.getresponse().status, 413, "chunks that add up")
+
+    c = socket.create_connection(("127.0.0.1", s.port), 10)
+    c.sendall(b"GET /socket HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+              b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n")
+    t.check(c.recv(65536).startswith(b"HTTP/1.1 101 "), "the upgrade")
+    for _ in range(5):
+        c.sendall(b"z" * 900)
+        t.equal(read_exactly(c, 900), b"z" * 900, "a tunnel has no body to limit")
+    c.close()
 
     start = time.monotonic()
     a = s.get("/drill", headers={"X-Drill": "1"})
