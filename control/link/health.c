@@ -177,13 +177,13 @@ static struct target *target_new(struct health *h, const struct conf_service *s,
 /* A check asks whether somebody is alive; who it is, traffic verifies. */
 static char *url_of(const struct conf_endpoint *e, bool tls, struct str path)
 {
-    if (e->port == 0)
-        return xasprintf("http://localhost%.*s", STR_ARG(path));
-
+    const char *scheme = tls ? "https" : "http";
     bool v6 = e->host.n && memchr(e->host.p, ':', e->host.n);
 
-    return xasprintf(v6 ? "%s://[%.*s]:%u%.*s" : "%s://%.*s:%u%.*s", tls ? "https" : "http",
-                     STR_ARG(e->host), e->port, STR_ARG(path));
+    if (e->port == 0) /* a UNIX socket */
+        return xasprintf("%s://localhost%.*s", scheme, STR_ARG(path));
+    return xasprintf(v6 ? "%s://[%.*s]:%u%.*s" : "%s://%.*s:%u%.*s", scheme, STR_ARG(e->host),
+                     e->port, STR_ARG(path));
 }
 
 /* The first check: soon, but spread so that many targets are not asked at once. */

@@ -25,7 +25,7 @@ struct access_entry { /* borrowed for the call */
     struct str request_id, trace_id, client, method, host, path;
     struct str service, version, endpoint, rollout, end;
     struct str tls; /* version of the protocol; empty: plain */
-    int status; /* 0: nothing was answered */
+    int status;     /* 0: nothing was answered */
     unsigned minor, attempts;
 };
 

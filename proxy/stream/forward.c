@@ -228,7 +228,8 @@ void forward_request(struct stream *s, struct message *m)
 void forward_answer(struct stream *s, struct message *m)
 {
     const struct conf_sticky *sticky = &s->service->conf->sticky;
-    size_t cap = EXTRA_SLACK + s->limit_fields.n + s->request_id.n + (s->minted ? sticky->name.n : 0);
+    size_t cap =
+        EXTRA_SLACK + s->limit_fields.n + s->request_id.n + (s->minted ? sticky->name.n : 0);
     struct out o = out_init(arena_alloc(&s->arena, cap), cap);
 
     m->skip = m->bodyless && m->status >= 200 && m->status != 204 ? skip_bodyless : skip_answer;

@@ -56,8 +56,8 @@ struct stream { /* owned by its conn, from stream_new to stream_finish */
     struct str client; /* the same, or what a trusted peer said of it */
     struct tables *tables;
     const struct conf_route *route; /* NULL until routed; the tables' */
-    struct service_row *service; /* NULL until routed */
-    struct version_row *version; /* NULL until chosen */
+    struct service_row *service;    /* NULL until routed */
+    struct version_row *version;    /* NULL until chosen */
     struct attempt *attempt;
     struct deadline expect, delay;
     struct grave grave;
@@ -83,10 +83,10 @@ struct stream { /* owned by its conn, from stream_new to stream_finish */
     struct str endpoint_name;     /* of the last attempt; the snapshot's */
     struct str kept;              /* what of the body is in memory, from its beginning */
     struct str request_id, trace_id;
-    struct str host;       /* lower case, without port */
-    struct str path;       /* normalised, without query */
+    struct str host;         /* lower case, without port */
+    struct str path;         /* normalised, without query */
     struct str limit_fields; /* about the rate limit, for the answer */
-    struct str flag_lines; /* X-Flag-* for the upstream */
+    struct str flag_lines;   /* X-Flag-* for the upstream */
     char key[STICKY_KEY];
     struct arena arena;
     struct h1_parser parser; /* of the request; here because idle connections have no stream */
