@@ -49,7 +49,8 @@ struct supervisor { /* on the stack of supervisor_run */
     struct apisock apisock;
     struct handout handout;
     struct material material;
-    struct material *next_material; /* of a config that is being adopted, else NULL */
+    struct material next_material; /* of a config that is being adopted */
+    bool adopting;
     struct ticket_keys ticket_keys;
     struct timer rotation; /* of these */
     struct children *children;
@@ -451,11 +452,11 @@ static void keep_fixed(struct conf *next, const struct conf *old)
 /* What was read for the new config goes out, once, before anybody accepts by it. */
 static void publish_material(struct supervisor *s)
 {
-    if (!s->next_material)
+    if (!s->adopting)
         return;
     material_release(&s->material);
-    s->material = *s->next_material;
-    s->next_material = NULL;
+    s->material = s->next_material;
+    s->adopting = false;
     tell_workers(s, &(struct ipc_msg){.type = IPC_TLS, .fd = s->material.secret_fd});
     send_certificates(s);
 }
@@ -493,20 +494,19 @@ static int adopt(struct supervisor *s, struct conf *next, struct conf_diags *d)
 {
     static const struct listeners_callbacks callbacks = {on_listener_removed,
                                                          on_listener_added};
-    struct material material;
     int fd;
 
     keep_fixed(next, s->conf);
-    if (material_load(&material, next, d) < 0)
+    if (material_load(&s->next_material, next, d) < 0)
         return -1;
     if (try_log(next, &fd, d) < 0) {
-        material_release(&material);
+        material_release(&s->next_material);
         return -1;
     }
-    s->next_material = &material;
+    s->adopting = true;
     if (listeners_update(s->listeners, next, d, &callbacks, s) < 0) {
-        s->next_material = NULL;
-        material_release(&material);
+        s->adopting = false;
+        material_release(&s->next_material);
         sys_close(fd);
         return -1;
     }
