@@ -104,6 +104,7 @@ struct io_tls_facts {    /* of a server's side, after IO_OPEN; as long as the io
     const char *version; /* "TLSv1.3" */
     const struct tls_server *server;
     unsigned policy;    /* see tls_server_policy */
+    unsigned protocol;  /* bit of tls_protocol; 0: the client did not say */
     struct str subject; /* of the client's verified certificate (RFC 4514); or empty */
 };
 void io_tls_facts(const struct io *io, struct io_tls_facts *f);

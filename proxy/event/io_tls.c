@@ -260,6 +260,7 @@ void io_tls_facts(const struct io *io, struct io_tls_facts *f)
         .version = SSL_get_version(t->ssl),
         .server = t->asked.server,
         .policy = t->asked.policy,
+        .protocol = tls_protocol_of(t->ssl),
         .subject = str_of(t->subject),
     };
 }

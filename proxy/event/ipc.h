@@ -23,7 +23,7 @@ enum ipc_type {
     IPC_FLAGS,       /* a = flag-set sequence.   fd = sealed flag-set snapshot */
     IPC_LOG,         /* write the access log here from now on. fd, or none: off */
     IPC_TLS,         /* certificates and keys. fd = sealed document of tls_spec.h */
-    IPC_TICKET_KEYS, /* of session tickets. text = keys of tls_conf.h, newest first */
+    IPC_TICKET_KEYS, /* of session tickets. text = keys of tls_server.h, newest first */
     IPC_LIMITS,      /* what workers count together. fd = memfd of limits.h */
     IPC_DRAIN,       /* finish and exit.         a = deadline in ms */
     /* worker -> supervisor, relayed to the controller with b = worker slot */

@@ -82,6 +82,7 @@ static void walk_listener(struct walk *w, struct tls_listener_spec *l)
     walk_text(w, &l->name);
     walk_text(w, &l->ciphers);
     walk_number(w, &l->min_version);
+    walk_number(w, &l->protocols);
     walk_count(w, &l->ncerts, &l->certs, sizeof(*l->certs));
     for (uint32_t i = 0; i < l->ncerts && !w->bad; i++)
         walk_cert(w, &l->certs[i]);
@@ -95,6 +96,7 @@ static void walk_upstream(struct walk *w, struct tls_upstream_spec *u)
     walk_text(w, &u->key);
     walk_text(w, &u->server_name);
     walk_number(w, &u->verify);
+    walk_number(w, &u->protocols);
 }
 
 static void walk_spec(struct walk *w, struct tls_spec *s)

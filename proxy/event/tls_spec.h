@@ -8,6 +8,7 @@
 #include "proxy/base/arena.h"
 #include "proxy/base/check.h"
 
+enum tls_protocol { TLS_HTTP1 = 1 }; /* bits: what is agreed on by ALPN */
 enum tls_client_auth { TLS_AUTH_NONE, TLS_AUTH_REQUEST, TLS_AUTH_REQUIRE };
 
 struct tls_cert_spec {
@@ -20,6 +21,7 @@ struct tls_listener_spec {
     struct str name;
     struct str ciphers;   /* of TLS 1.2, in OpenSSL's notation; empty: ours */
     uint32_t min_version; /* 2 or 3: TLS 1.2, TLS 1.3 */
+    uint32_t protocols;   /* bits of tls_protocol */
     uint32_t ncerts;      /* at least 1; the first serves unknown names */
     struct tls_cert_spec *certs;
 };
@@ -32,6 +34,7 @@ struct tls_upstream_spec { /* of one service */
     struct str cert, key;   /* PEM of our own certificate; empty: none */
     struct str server_name; /* to ask for and to verify; empty: the endpoint's own name */
     uint32_t verify;        /* enum tls_verify */
+    uint32_t protocols;     /* bits of tls_protocol that are offered */
 };
 
 struct tls_spec {
@@ -44,3 +47,10 @@ struct tls_spec {
 struct str tls_spec_write(struct arena *a, const struct tls_spec *s);
 /* Texts of S point into DOC, arrays into A. False: not such a document. */
 bool tls_spec_read(struct arena *a, struct str doc, struct tls_spec *s) MUST_CHECK;
+
+enum tls_field { TLS_FIELD_CERT, TLS_FIELD_KEY, TLS_FIELD_CLIENT_CA, TLS_FIELD_CIPHERS };
+struct tls_fault { /* why a spec is of no use */
+    enum tls_field field;
+    unsigned cert; /* which of a listener's certificates */
+    char text[256];
+};

@@ -10,6 +10,8 @@
 #include "proxy/base/rng.h"
 #include "proxy/base/shm.h"
 #include "proxy/base/sys.h"
+#include "proxy/event/tls_cert.h"
+#include "proxy/event/tls_client.h"
 
 #include <errno.h>
 #include <string.h>
@@ -109,6 +111,11 @@ static void try_listener(struct reading *r, struct str pointer,
                  file, f.text);
 }
 
+static uint32_t protocols_of(unsigned bits)
+{
+    return bits & CONF_PROTOCOL_HTTP1 ? TLS_HTTP1 : 0;
+}
+
 static void read_listener(struct reading *r, const struct conf_listener *c,
                           struct tls_listener_spec *l)
 {
@@ -119,6 +126,7 @@ static void read_listener(struct reading *r, const struct conf_listener *c,
     *l = (struct tls_listener_spec){.name = c->name,
                                     .ciphers = t->ciphers,
                                     .min_version = (uint32_t)t->min_version,
+                                    .protocols = protocols_of(c->protocols),
                                     .ncerts = (uint32_t)t->ncertificates};
     l->certs = arena_zalloc(&r->a, t->ncertificates * sizeof(*l->certs) + 1);
     for (uint32_t i = 0; i < l->ncerts; i++) {
@@ -153,6 +161,7 @@ static void read_upstream(struct reading *r, const struct conf_service *s,
     *u = (struct tls_upstream_spec){.name = s->name,
                                     .server_name = t->server_name,
                                     .verify = verify[t->verify],
+                                    .protocols = TLS_HTTP1,
                                     .ca = read_pem(r, pointer, "ca", t->ca),
                                     .cert = read_pem(r, pointer, "cert", t->cert),
                                     .key = read_pem(r, pointer, "key", t->key)};

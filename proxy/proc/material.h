@@ -7,7 +7,7 @@
  */
 #pragma once
 #include "config/conf.h"
-#include "proxy/event/tls_conf.h"
+#include "proxy/event/tls_server.h"
 
 struct material {
     int secret_fd;  /* document of proxy/event/tls_spec.h; owned */

@@ -39,7 +39,7 @@ int plane_apply_flags(struct plane *p, struct str doc, uint64_t sequence,
 /* Certificates, keys and policies (proxy/event/tls_spec.h): listeners named in DOC speak TLS
  * from the next connection on, the others do not. -1: refused, as above. */
 int plane_apply_tls(struct plane *p, struct str doc, char **why) MUST_CHECK;
-/* Keys of session tickets, newest first (proxy/event/tls_conf.h). */
+/* Keys of session tickets, newest first (proxy/event/tls_server.h). */
 void plane_set_ticket_keys(struct plane *p, struct str keys);
 
 /* Where limits of routes are counted; borrowed, before the first snapshot. */

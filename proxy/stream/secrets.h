@@ -6,7 +6,8 @@
  */
 #pragma once
 #include "proxy/base/vec.h"
-#include "proxy/event/tls_conf.h"
+#include "proxy/event/tls_client.h"
+#include "proxy/event/tls_server.h"
 
 struct secret_server {
     char *name; /* of the listener */

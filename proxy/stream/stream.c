@@ -7,7 +7,7 @@
 #include "proxy/stream/stream.h"
 
 #include "proxy/base/hash.h"
-#include "proxy/event/tls_conf.h"
+#include "proxy/event/tls_server.h"
 #include "proxy/http/uri.h"
 #include "proxy/route/override.h"
 #include "proxy/route/sticky.h"

@@ -10,7 +10,7 @@
 #include "proxy/base/stats.h"
 #include "proxy/event/deadline.h"
 #include "proxy/event/io.h"
-#include "proxy/event/tls_conf.h"
+#include "proxy/event/tls_client.h"
 #include "proxy/upstream/latency.h"
 
 #define POOL_IDLE_TOTAL 1024  /* idle connections to one endpoint, all workers together */

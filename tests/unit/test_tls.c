@@ -2,7 +2,9 @@
  */
 #include "proxy/base/mem.h"
 #include "proxy/event/io.h"
-#include "proxy/event/tls_conf.h"
+#include "proxy/event/tls_cert.h"
+#include "proxy/event/tls_client.h"
+#include "proxy/event/tls_server.h"
 
 #include <check.h>
 #include <openssl/evp.h>
@@ -56,14 +58,22 @@ static struct tls_cert_spec make(const char *names)
 
 static struct tls_listener_spec listener(struct tls_cert_spec *certs, uint32_t n)
 {
-    return (struct tls_listener_spec){
-        .name = STR("web"), .min_version = 2, .certs = certs, .ncerts = n};
+    return (struct tls_listener_spec){.name = STR("web"),
+                                      .min_version = 2,
+                                      .protocols = TLS_HTTP1,
+                                      .certs = certs,
+                                      .ncerts = n};
 }
 
 START_TEST(a_document_comes_back)
 {
     struct tls_cert_spec cert = {STR("cert"), STR("key"), STR("ca"), TLS_AUTH_REQUIRE};
-    struct tls_listener_spec l = {STR("web"), STR("AES"), 3, 1, &cert};
+    struct tls_listener_spec l = {.name = STR("web"),
+                                  .ciphers = STR("AES"),
+                                  .min_version = 3,
+                                  .protocols = TLS_HTTP1,
+                                  .certs = &cert,
+                                  .ncerts = 1};
     struct tls_upstream_spec u = {.name = STR("shop"), .ca = STR("CA"), .verify = 2};
     struct tls_spec s = {&l, &u, 1, 1}, back;
     struct str doc = tls_spec_write(&arena, &s);
@@ -71,6 +81,7 @@ START_TEST(a_document_comes_back)
     ck_assert(tls_spec_read(&arena, doc, &back));
     ck_assert_uint_eq(back.nlisteners, 1);
     ck_assert(str_eq(back.listeners[0].ciphers, STR("AES")));
+    ck_assert_uint_eq(back.listeners[0].protocols, TLS_HTTP1);
     ck_assert_uint_eq(back.listeners[0].certs[0].client_auth, TLS_AUTH_REQUIRE);
     ck_assert(str_eq(back.listeners[0].certs[0].client_ca, STR("ca")));
     ck_assert(str_eq(back.upstreams[0].ca, STR("CA")) && back.upstreams[0].verify == 2);
