@@ -6,6 +6,7 @@
  */
 #include "config/fields.h"
 #include "proxy/base/check.h"
+#include "proxy/base/stats.h"
 
 #define AT(type, member)   .offset = offsetof(struct type, member)
 #define MANY(type, member) AT(type, member), .count = offsetof(struct type, n##member)
@@ -87,6 +88,11 @@ static const struct word tls_words[] = {{"1.2", 2}, {"1.3", 3}, {NULL, 0}};
 static const struct word verify_words[] = {
     {"full", CONF_VERIFY_FULL}, {"ca", CONF_VERIFY_CA}, {"none", CONF_VERIFY_NONE}, {NULL, 0}};
 static const struct word protocol_words[] = {{"http/1.1", CONF_PROTOCOL_HTTP1}, {NULL, 0}};
+static const struct word lenient_words[] = {{"bare_lf", 1 << STATS_BAD_BARE_LF},
+                                            {"obs_fold", 1 << STATS_BAD_OBS_FOLD},
+                                            {"ctl_value", 1 << STATS_BAD_FIELD_VALUE},
+                                            {"te_cl", 1 << STATS_BAD_CL_AND_TE},
+                                            {NULL, 0}};
 static const struct word log_words[] = {
     {"json", CONF_LOG_JSON}, {"off", CONF_LOG_OFF}, {NULL, 0}};
 
@@ -159,6 +165,10 @@ static const struct field listener_fields[] = {
      .doc = "A PROXY header says who the client is"},
     {"protocols", FIELD_WORDS, AT(conf_listener, protocols), .words = protocol_words,
      .fallback = "http/1.1", .doc = "What is spoken here; with TLS offered by ALPN"},
+    {"http1_lenient", FIELD_WORDS, AT(conf_listener, http1_lenient), .words = lenient_words,
+     .computed = "nothing",
+     .doc = "Malformed requests that are mended and forwarded instead of refused; each use is "
+            "counted"},
     {"tls", FIELD_GROUP, AT(conf_listener, tls), .of = &listener_tls_table, .marked = true,
      .absent = no_listener_tls, .computed = "plain HTTP", .doc = "Speak TLS here"},
 };

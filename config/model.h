@@ -211,6 +211,7 @@ struct conf_listener {
     bool forwarded; /* write Forwarded (RFC 7239) as well */
     struct conf_proxy_protocol proxy_protocol;
     unsigned protocols;
+    unsigned http1_lenient; /* bits 1 << enum stats_violation */
     struct conf_listener_tls tls;
 };
 

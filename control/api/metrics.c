@@ -9,6 +9,7 @@
 #include "control/engine/sampler.h"
 #include "proxy/base/check.h"
 #include "proxy/base/mem.h"
+#include "proxy/http/h1_parse.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -313,16 +314,28 @@ static void put_endpoints(struct text *t, const struct metrics *m)
     put_ejections(t, m);
 }
 
+/* What strictness costs, and what leniency lets in. */
+static void put_violations(struct text *t, const struct sampler_process *p)
+{
+    const char *name = "sluice_http_violations_total";
+
+    family(t, name, "counter", "Messages that broke the protocol, by what was done with them.");
+    for (int i = 0; i < STATS_NBAD; i++) {
+        struct str kind = str_of(stats_violation_name((enum stats_violation)i));
+
+        put_u64(t, name, LABELS({"kind", kind}, {"action", STR("refused")}), p->violations[i]);
+        if (H1_LENIENT >> i & 1)
+            put_u64(t, name, LABELS({"kind", kind}, {"action", STR("accepted")}),
+                    p->forgiven[i]);
+    }
+}
+
 static void put_process_counters(struct text *t, const struct metrics *m)
 {
     struct sampler_process p;
 
     sampler_process(m->stats, &p);
-    family(t, "sluice_http_violations_total", "counter", "Messages that broke the protocol.");
-    for (int i = 0; i < STATS_NBAD; i++)
-        put_u64(t, "sluice_http_violations_total",
-                LABELS({"kind", str_of(stats_violation_name((enum stats_violation)i))}),
-                p.violations[i]);
+    put_violations(t, &p);
 #define ONE(name, type, help, value)                                                           \
     family(t, name, type, help);                                                               \
     put_u64(t, name, NO_LABELS, value)

@@ -171,8 +171,10 @@ static void add_slab(const struct stats_slab *s, struct sampler_process *p)
     p->rejected += stat_get(&s->rejected);
     p->no_route += stat_get(&s->no_route);
     p->no_endpoint += stat_get(&s->no_endpoint);
-    for (int i = 0; i < STATS_NBAD; i++)
+    for (int i = 0; i < STATS_NBAD; i++) {
         p->violations[i] += stat_get(&s->violations[i]);
+        p->forgiven[i] += stat_get(&s->forgiven[i]);
+    }
     p->log_dropped += stat_get(&s->log_dropped);
     p->rate_limited += stat_get(&s->rate_limited);
     p->concurrency_limited += stat_get(&s->concurrency_limited);

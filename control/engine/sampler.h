@@ -50,7 +50,7 @@ void sampler_endpoint_totals(const struct stats *stats, uint32_t cell,
 
 struct sampler_process { /* the proxy as a whole */
     uint64_t connections_total, requests_total, rejected, no_route, no_endpoint;
-    uint64_t violations[STATS_NBAD];
+    uint64_t violations[STATS_NBAD], forgiven[STATS_NBAD];
     uint64_t log_dropped, accept_failed;
     uint64_t rate_limited, concurrency_limited, faults;
     uint64_t connections, requests_in_flight; /* gauges */

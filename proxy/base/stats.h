@@ -100,7 +100,8 @@ struct stats_endpoint {
     stat_t ejected_until_us; /* gauge: clock_mono_us; in the future: this worker avoids it */
 };
 
-/* Kinds of bad input, as labels of sluice_http_violations_total{kind}. */
+/* Kinds of bad input, as labels of sluice_http_violations_total{kind}; at most 32, as sets of
+ * them are words. */
 #define STATS_VIOLATIONS(X)                                                                    \
     X(REQUEST_LINE, "request_line")                                                            \
     X(VERSION, "version")                                                                      \
@@ -143,8 +144,9 @@ struct stats_slab {
     /* counters */
     stat_t connections_total, requests_total, rejected, no_route, no_endpoint;
     stat_t violations[STATS_NBAD];
-    stat_t log_dropped;   /* access log lines that could not be written */
-    stat_t accept_failed; /* descriptor or memory limit */
+    stat_t forgiven[STATS_NBAD]; /* those that a lenient listener took all the same */
+    stat_t log_dropped;          /* access log lines that could not be written */
+    stat_t accept_failed;        /* descriptor or memory limit */
     stat_t loop_turns;
     stat_t rate_limited, concurrency_limited; /* requests refused by a limit of their route */
     stat_t faults;                            /* requests that a drill delayed or aborted */

@@ -7,6 +7,7 @@
 #include "proxy/http/h1_facts.h"
 
 #include "proxy/http/chars.h"
+#include "proxy/http/h1_lenient.h"
 #include "proxy/http/status.h"
 #include "proxy/http/uri.h"
 
@@ -113,7 +114,7 @@ static bool check_chunked(struct h1_parser *p, struct head *h)
 
     if (h->minor == 0)
         return refuse(p, 400, STATS_BAD_TRANSFER_ENCODING, "Transfer-Encoding in HTTP/1.0");
-    if (head_has(h, FIELD_CONTENT_LENGTH))
+    if (head_has(h, FIELD_CONTENT_LENGTH) && !h1_forgiven(p, STATS_BAD_CL_AND_TE))
         return refuse(p, 400, STATS_BAD_CL_AND_TE, "Content-Length and Transfer-Encoding");
     for (size_t i = first; i < h->nfields; i++)
         if (h->fields[i].id == FIELD_TRANSFER_ENCODING)
@@ -125,17 +126,30 @@ static bool check_chunked(struct h1_parser *p, struct head *h)
     return true;
 }
 
+static bool check_length(struct h1_parser *p, struct head *h)
+{
+    struct str value = head_get(h, FIELD_CONTENT_LENGTH);
+
+    if (value.n > 19 || !str_to_u64(value, INT64_MAX, &h->length))
+        return refuse(p, 400, STATS_BAD_CONTENT_LENGTH, "bad Content-Length");
+    h->framing = FRAMING_LENGTH;
+    return true;
+}
+
+/* Where both are forgiven the length goes: RFC 9112 6.3. */
 static bool check_framing(struct h1_parser *p, struct head *h)
 {
+    bool length = head_has(h, FIELD_CONTENT_LENGTH);
+
     h->framing = p->response ? FRAMING_CLOSE : FRAMING_NONE;
+    if (length && !check_length(p, h))
+        return false;
     if (head_has(h, FIELD_TRANSFER_ENCODING)) {
         if (!check_chunked(p, h))
             return false;
-    } else if (head_has(h, FIELD_CONTENT_LENGTH)) {
-        struct str value = head_get(h, FIELD_CONTENT_LENGTH);
-        if (value.n > 19 || !str_to_u64(value, INT64_MAX, &h->length))
-            return refuse(p, 400, STATS_BAD_CONTENT_LENGTH, "bad Content-Length");
-        h->framing = FRAMING_LENGTH;
+        if (length)
+            h->fields[h->first[FIELD_CONTENT_LENGTH] - 1].hop = true;
+        h->length = 0;
     }
     if (p->response && (status_bodyless(h->status) || p->asked == METHOD_HEAD))
         h->framing = FRAMING_NONE;
@@ -232,6 +246,7 @@ bool h1_check_head(struct h1_parser *p, struct head *h)
     if (!check_framing(p, h) || !read_connection(p, h, &options))
         return false;
     h->keep_alive = !(options & OPTION_CLOSE) && h->framing != FRAMING_CLOSE &&
+                    !(p->forgiven >> STATS_BAD_CL_AND_TE & 1) &&
                     (h->minor > 0 || (options & OPTION_KEEP_ALIVE));
     h->upgrade = is_upgrade(p, h, options);
     if (p->response)

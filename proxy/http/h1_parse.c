@@ -10,6 +10,7 @@
 
 #include "proxy/http/chars.h"
 #include "proxy/http/h1_facts.h"
+#include "proxy/http/h1_lenient.h"
 
 enum { STAGE_START, STAGE_FIELDS, STAGE_OVER };
 
@@ -38,14 +39,16 @@ static enum line bad(struct h1_parser *p, int status, enum stats_violation kind,
     return LINE_BAD;
 }
 
-/* The bytes at AT must be CRLF; what a text of the line was ended by is judged here. */
+/* The bytes at AT must be CRLF, or LF where that is forgiven; what a text of the line was ended
+ * by is judged here. */
 static enum line line_end(struct h1_parser *p, const char *buf, size_t at, size_t n,
                           enum stats_violation kind, const char *why)
 {
     if (at == n)
         return LINE_MORE;
     if (buf[at] == '\n')
-        return bad(p, 400, STATS_BAD_BARE_LF, "bare LF");
+        return h1_forgiven(p, STATS_BAD_BARE_LF) ? LINE_OK
+                                                 : bad(p, 400, STATS_BAD_BARE_LF, "bare LF");
     if (buf[at] != '\r')
         return bad(p, 400, kind, why);
     if (at + 1 == n)
@@ -55,9 +58,10 @@ static enum line line_end(struct h1_parser *p, const char *buf, size_t at, size_
     return LINE_OK;
 }
 
-static void next_line(struct h1_parser *p, size_t end)
+/* The line's text ended at END of BUF. */
+static void next_line(struct h1_parser *p, const char *buf, size_t end)
 {
-    p->line = p->seen = (uint32_t)(end + 2);
+    p->line = p->seen = (uint32_t)(end + 1 + (buf[end] == '\r'));
 }
 
 static bool is_digit(char c)
@@ -115,7 +119,7 @@ static enum line request_line(struct h1_parser *p, struct head *h, const char *b
             LINE_OK ||
         (l = version(p, h, buf + at, end - at)) != LINE_OK)
         return l;
-    next_line(p, end);
+    next_line(p, buf, end);
     return h1_check_target(p, h) ? LINE_OK : LINE_BAD;
 }
 
@@ -143,7 +147,7 @@ static enum line status_line(struct h1_parser *p, struct head *h, const char *bu
         return bad(p, 502, STATS_BAD_RESPONSE, "status out of range");
     if (end - at > 4)
         h->reason = (struct span){(uint32_t)at + 4, (uint32_t)(end - at - 4)};
-    next_line(p, end);
+    next_line(p, buf, end);
     return LINE_OK;
 }
 
@@ -153,7 +157,7 @@ static enum line leading_crlf(struct h1_parser *p, const char *buf, size_t n)
     enum line l = line_end(p, buf, 0, n, STATS_BAD_REQUEST_LINE, "");
 
     if (l == LINE_OK)
-        next_line(p, 0);
+        next_line(p, buf, 0);
     return l;
 }
 
@@ -203,15 +207,64 @@ static enum line add_field(struct h1_parser *p, struct head *h, struct field f)
     return LINE_OK;
 }
 
-/* What stands where a field name should end with a colon. */
-static enum line no_name(struct h1_parser *p, const struct head *h, const char *at, size_t len)
+/* From END on: the first byte that is no part of the value of a field called NAME. */
+static inline size_t value_end(struct h1_parser *p, struct str name, const char *buf,
+                               size_t end, size_t n)
 {
+    end += chars_value(buf + end, n - end);
+    while (__builtin_expect(p->lenient != 0, 0) && end < n &&
+           h1_scrub(p, field_id(name), buf, end))
+        end += chars_value(buf + end, n - end);
+    p->seen = (uint32_t)end;
+    return end;
+}
+
+/* A line that begins with a blank goes on with the field before it, if that is forgiven. */
+static __attribute__((cold)) enum line folded_line(struct h1_parser *p, struct head *h,
+                                                   const char *buf, size_t n)
+{
+    struct str name = head_name(h, &h->fields[h->nfields - 1]);
+    const char *why;
+    size_t end;
+    enum line l;
+
+    if (!(p->lenient >> STATS_BAD_OBS_FOLD & 1))
+        return bad(p, 400, STATS_BAD_OBS_FOLD, "folded line");
+    end = value_end(p, name, buf, p->seen, n);
+    if ((l = line_end(p, buf, end, n, STATS_BAD_FIELD_VALUE, "control character")) != LINE_OK)
+        return l;
+    if ((why = h1_unfold(p, h, buf, p->line, end)))
+        return bad(p, 400, STATS_BAD_OBS_FOLD, why);
+    next_line(p, buf, end);
+    return LINE_OK;
+}
+
+/* The empty line that ends the head. */
+static enum line last_line(struct h1_parser *p, const char *buf, size_t n)
+{
+    size_t at = p->line;
+    enum line l = line_end(p, buf, at, n, STATS_BAD_FIELD_NAME, "");
+
+    if (l != LINE_OK)
+        return l;
+    next_line(p, buf, at);
+    return LINE_LAST;
+}
+
+/* What stands where a field name should end with a colon, LEN bytes into the line. */
+static enum line no_name(struct h1_parser *p, struct head *h, const char *buf, size_t n,
+                         size_t len)
+{
+    char c = buf[p->line + len];
+
     if (len > FIELD_NAME_MAX)
         return bad(p, 431, STATS_BAD_FIELD_NAME, "field name too long");
-    if (at[len] == '\n')
+    if (len == 0 && c == '\n')
+        return last_line(p, buf, n);
+    if (c == '\n')
         return bad(p, 400, STATS_BAD_BARE_LF, "bare LF");
-    if (len == 0 && h->nfields && (at[0] == ' ' || at[0] == '\t'))
-        return bad(p, 400, STATS_BAD_OBS_FOLD, "folded line");
+    if (len == 0 && h->nfields && (c == ' ' || c == '\t'))
+        return folded_line(p, h, buf, n);
     return bad(p, 400, STATS_BAD_FIELD_NAME, "not a field name and colon");
 }
 
@@ -221,26 +274,23 @@ static enum line field_line(struct h1_parser *p, struct head *h, const char *buf
     struct field f;
     enum line l;
 
-    if (at < n && buf[at] == '\r') {
-        l = line_end(p, buf, at, n, STATS_BAD_FIELD_NAME, "");
-        return l == LINE_OK ? LINE_LAST : l;
-    }
+    if (at < n && buf[at] == '\r')
+        return last_line(p, buf, n);
     most = n - at < FIELD_NAME_MAX + 1 ? n : at + FIELD_NAME_MAX + 1;
     end += chars_run(buf + at, most - at, CHAR_TOKEN);
     if (end == n && end - at <= FIELD_NAME_MAX)
         return LINE_MORE;
     if (end == at || end - at > FIELD_NAME_MAX || buf[end] != ':')
-        return no_name(p, h, buf + at, end - at);
+        return no_name(p, h, buf, n, end - at);
     f.name_at = (uint32_t)at;
     f.name_n = (uint16_t)(end - at);
 
     at = end + 1;
-    end = at > p->seen ? at : p->seen;
-    end += chars_value(buf + end, n - end);
-    p->seen = (uint32_t)end;
+    end = value_end(p, (struct str){buf + f.name_at, f.name_n}, buf,
+                    at > p->seen ? at : p->seen, n);
     if ((l = line_end(p, buf, end, n, STATS_BAD_FIELD_VALUE, "control character")) != LINE_OK)
         return l;
-    next_line(p, end);
+    next_line(p, buf, end);
     while (at < end && (buf[at] == ' ' || buf[at] == '\t'))
         at++;
     while (end > at && (buf[end - 1] == ' ' || buf[end - 1] == '\t'))
@@ -296,6 +346,6 @@ enum h1_result h1_parse(struct h1_parser *p, struct head *h, const char *buf, si
     p->stage = STAGE_OVER;
     if (l == LINE_BAD)
         return H1_BAD;
-    h->size = p->line + 2;
+    h->size = p->line;
     return h1_check_head(p, h) ? H1_DONE : H1_BAD;
 }

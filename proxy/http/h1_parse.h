@@ -21,20 +21,35 @@ enum h1_result {
 };
 
 struct h1_parser {
-    uint32_t line;   /* offset of the line that is being read */
-    uint32_t seen;   /* bytes known to hold no delimiter */
-    uint8_t stage;   /* private */
-    bool response;   /* which grammar */
-    uint8_t asked;   /* response: enum method of the request it answers */
-    uint16_t status; /* H1_BAD: to answer with: 4xx or 5xx; 502 for a response */
-    uint16_t kind;   /* H1_BAD: enum stats_violation */
-    const char *why; /* H1_BAD: a few words for the log, static */
+    uint32_t line;     /* offset of the line that is being read */
+    uint32_t seen;     /* bytes known to hold no delimiter */
+    uint8_t stage;     /* private */
+    bool response;     /* which grammar */
+    uint8_t asked;     /* response: enum method of the request it answers */
+    uint16_t status;   /* H1_BAD: to answer with: 4xx or 5xx; 502 for a response */
+    uint16_t kind;     /* H1_BAD: enum stats_violation */
+    uint32_t lenient;  /* private: see h1_parser_lenient */
+    uint32_t forgiven; /* H1_DONE: 1 << kind for what was broken and taken all the same */
+    const char *why;   /* H1_BAD: a few words for the log, static */
 };
 
 void h1_parser_request(struct h1_parser *p);
 /* ASKED is the method of the request: an answer to HEAD has no body. Also for the next head
  * after an interim (1xx) one, on the bytes behind it. */
 void h1_parser_response(struct h1_parser *p, enum method asked);
+
+/* What a request may be forgiven: bits 1 << enum stats_violation. */
+#define H1_LENIENT                                                                             \
+    (1u << STATS_BAD_BARE_LF | 1u << STATS_BAD_OBS_FOLD | 1u << STATS_BAD_FIELD_VALUE |        \
+     1u << STATS_BAD_CL_AND_TE)
+/*
+ * Right after h1_parser_request: take a head that breaks KINDS, out of H1_LENIENT. The bytes
+ * it is parsed from must be writable and stay as the parser leaves them: a folded line is
+ * joined to its field by one SP, a control character in a value becomes SP. LF ends a line as
+ * CRLF does. With a coding and a length the coding counts, the length is dropped and the
+ * connection is not kept (RFC 9112 6.1).
+ */
+void h1_parser_lenient(struct h1_parser *p, uint32_t kinds);
 
 /*
  * Parse the N bytes at BUF: all bytes of the message so far, those of earlier calls included

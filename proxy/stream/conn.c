@@ -215,6 +215,8 @@ static void begin(struct conn *c)
     };
 
     c->stream = stream_new(c->plane, to, str_of(c->ip));
+    if (c->listener->conf)
+        h1_parser_lenient(&c->stream->parser, c->listener->conf->http1_lenient);
     c->close = c->cut = c->chunked = c->answered = c->last = false;
     conn_enter(c, CONN_HEAD);
     deadline_start(&c->deadline, c->plane->head_queue);
@@ -231,6 +233,7 @@ static void on_head(struct conn *c)
     struct stream *s = c->stream;
     struct block *b = c->io.in;
 
+    metrics_forgiven(c->plane, s->parser.forgiven);
     b->start += s->req.size;
     c->io.keep = true;
     c->kept_end = b->start;

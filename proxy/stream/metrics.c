@@ -105,3 +105,9 @@ void metrics_violation(struct plane *p, unsigned k)
     if (k < STATS_NBAD)
         stat_add(&p->stats->violations[k], 1);
 }
+
+void metrics_forgiven(struct plane *p, uint32_t kinds)
+{
+    for (; kinds; kinds &= kinds - 1)
+        stat_add(&p->stats->forgiven[__builtin_ctz(kinds)], 1);
+}

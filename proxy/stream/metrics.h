@@ -14,3 +14,5 @@ void metrics_connect_failed(struct stream *s); /* an attempt got no connection *
 void metrics_end(struct stream *s);            /* s->why stands */
 /* A violation of kind K (enum stats_violation). */
 void metrics_violation(struct plane *p, unsigned k);
+/* A request that broke KINDS (bits 1 << enum stats_violation) was taken all the same. */
+void metrics_forgiven(struct plane *p, uint32_t kinds);

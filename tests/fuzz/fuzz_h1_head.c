@@ -2,7 +2,8 @@
  * fuzz_h1_head.c - request and response heads: whole and byte by byte must agree, and what
  * comes out keeps the promises of head.h.
  *
- * The first byte chooses: bit 0 response, bit 1 answer to HEAD.
+ * The first byte chooses: bit 0 response, bit 1 answer to HEAD; of a request, bits 2 to 5 what
+ * a lenient listener forgives.
  */
 #include "proxy/http/cookie.h"
 #include "proxy/http/h1_parse.h"
@@ -15,14 +16,23 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
 static void start(struct h1_parser *p, uint8_t how)
 {
-    if (how & 1)
+    static const enum stats_violation kinds[] = {STATS_BAD_BARE_LF, STATS_BAD_OBS_FOLD,
+                                                 STATS_BAD_FIELD_VALUE, STATS_BAD_CL_AND_TE};
+    uint32_t lenient = 0;
+
+    if (how & 1) {
         h1_parser_response(p, how & 2 ? METHOD_HEAD : METHOD_GET);
-    else
-        h1_parser_request(p);
+        return;
+    }
+    for (unsigned i = 0; i < 4; i++)
+        lenient |= how >> (2 + i) & 1 ? 1u << kinds[i] : 0;
+    h1_parser_request(p);
+    h1_parser_lenient(p, lenient);
 }
 
-/* Feed prefixes that grow by STEP; each in a block of its own size, so that ASan sees. */
-static enum h1_result feed(struct h1_parser *p, struct head *h, const char *text, size_t n,
+/* Feed prefixes of TEXT that grow by STEP; each in a block of its own size, so that ASan sees.
+ * What the parser mends stays mended. */
+static enum h1_result feed(struct h1_parser *p, struct head *h, char *text, size_t n,
                            size_t step)
 {
     enum h1_result r = H1_MORE;
@@ -31,6 +41,7 @@ static enum h1_result feed(struct h1_parser *p, struct head *h, const char *text
         char *copy = malloc(m);
         memcpy(copy, text, m);
         r = h1_parse(p, h, copy, m);
+        memcpy(text, copy, m);
         free(copy);
     }
     if (r == H1_MORE)
@@ -77,7 +88,7 @@ static void check_request(const struct head *h)
     free(room);
 }
 
-static void check_head(const struct head *h, bool response, size_t n)
+static void check_head(const struct head *h, const struct h1_parser *p, bool response, size_t n)
 {
     ASSERT(h->size <= n && h->size <= HEAD_MAX_BYTES && h->minor <= 1);
     check_span(h, h->method_text);
@@ -86,7 +97,10 @@ static void check_head(const struct head *h, bool response, size_t n)
     check_span(h, h->path);
     check_span(h, h->reason);
     check_fields(h);
-    ASSERT(!(head_has(h, FIELD_CONTENT_LENGTH) && head_has(h, FIELD_TRANSFER_ENCODING)));
+    ASSERT((p->forgiven & ~p->lenient) == 0);
+    if (head_has(h, FIELD_CONTENT_LENGTH) && head_has(h, FIELD_TRANSFER_ENCODING))
+        ASSERT(p->forgiven >> STATS_BAD_CL_AND_TE & 1 && !h->keep_alive &&
+               h->framing == FRAMING_CHUNKED && h->length == 0);
     ASSERT(h->framing != FRAMING_CHUNKED || h->minor == 1);
     if (response)
         ASSERT(h->status >= 100 && h->status <= 599);
@@ -105,29 +119,44 @@ static bool same(const struct head *a, const struct head *b)
            memcmp(a->first, b->first, sizeof(a->first)) == 0;
 }
 
+/* The mended text, all fields of it. */
+static bool same_fields(const struct head *a, const struct head *b)
+{
+    if (memcmp(a->base, b->base, a->size) != 0)
+        return false;
+    for (size_t i = 0; i < a->nfields; i++)
+        if (!str_eq(head_name(a, &a->fields[i]), head_name(b, &b->fields[i])) ||
+            !str_eq(head_value(a, &a->fields[i]), head_value(b, &b->fields[i])) ||
+            a->fields[i].hop != b->fields[i].hop)
+            return false;
+    return true;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     static const size_t steps[] = {1, 7, SIZE_MAX / 2};
     struct h1_parser p[3];
     struct head h[3];
     enum h1_result r[3];
-    char *text;
+    char *text[3];
 
     if (n == 0 || n > 20000)
         return 0;
-    text = malloc(n);
-    memcpy(text, data + 1, n - 1);
     for (size_t i = 0; i < 3; i++) {
+        text[i] = malloc(n);
+        memcpy(text[i], data + 1, n - 1);
         start(&p[i], data[0]);
-        r[i] = feed(&p[i], &h[i], text, n - 1, steps[i]);
+        r[i] = feed(&p[i], &h[i], text[i], n - 1, steps[i]);
         ASSERT(r[i] == r[0]);
         if (r[i] == H1_BAD)
             ASSERT(p[i].status == p[0].status && p[i].kind == p[0].kind && p[i].why);
         if (r[i] == H1_DONE)
-            ASSERT(same(&h[i], &h[0]));
+            ASSERT(same(&h[i], &h[0]) && same_fields(&h[i], &h[0]) &&
+                   p[i].forgiven == p[0].forgiven);
     }
     if (r[0] == H1_DONE)
-        check_head(&h[0], data[0] & 1, n - 1);
-    free(text);
+        check_head(&h[0], &p[0], data[0] & 1, n - 1);
+    for (size_t i = 0; i < 3; i++)
+        free(text[i]);
     return 0;
 }

@@ -47,7 +47,7 @@ def tell(t):
     }, services={"shop": {"versions": {"v1": {"endpoints": [v1.address]}}}})
 
     def violations():
-        return s.metrics().get('sluice_http_violations_total{kind="proxy_header"}', 0)
+        return s.metrics().get('sluice_http_violations_total{kind="proxy_header",action="refused"}', 0)
 
     def logged():
         lines = s.access_log.read_text().splitlines()

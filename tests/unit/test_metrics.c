@@ -185,7 +185,7 @@ START_TEST(test_everything)
     check_has(text, "sluice_endpoint_up{service=\"shop\",version=\"v1\",endpoint=\"[::1]:80\"} "
                     "1\n");
     check_has(text, "sluice_judge_evalue{service=\"shop\",class=\"error\"} +Inf\n");
-    check_has(text, "sluice_http_violations_total{kind=\"host\"} 2\n");
+    check_has(text, "sluice_http_violations_total{kind=\"host\",action=\"refused\"} 2\n");
     check_has(text, "sluice_redis_up 0\n");
     check_has(text, "sluice_flags_stale_seconds 1.5\n");
     check_has(text, "sluice_config_last_reload_successful 1\n");
