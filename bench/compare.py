@@ -7,13 +7,13 @@ program's whole process tree, from /proc, divided by the requests that the load 
 counted. Proxies are pinned to core 0, the load generator and the origin to core 1.
 """
 import argparse
-import json
+import collections
 import os
 import pathlib
 import re
 import resource
-import signal
 import shutil
+import signal
 import socket
 import statistics
 import subprocess
@@ -22,184 +22,32 @@ import tempfile
 import time
 import urllib.request
 
-os.environ["PATH"] += ":/usr/sbin:/sbin"
-TICK = os.sysconf("SC_CLK_TCK")
+from programs import FILES, MOST, blind_context, cpu_us, start, start_origin, tree
+
 ALL = ("sluice", "sluice-send", "relay", "haproxy", "nginx")
-CASES = {  # name: path, connections, extra arguments of wrk, programs, what it is
-    "get-64": ("/128", 64, (), ALL, "128 B, 64 connections"),
-    "get-256": ("/128", 256, (), ALL, "128 B, 256 connections"),
-    "10k": ("/10240", 64, (), ALL, "10 KiB, 64 connections"),
-    "1m": ("/1048576", 16, (), ALL, "1 MiB, 16 connections"),
-    "new": ("/128", 64, ("-H", "Connection: close"), ALL, "128 B, new connection each"),
-    "upload": ("/128", 16, ("-s", "upload.lua"), ALL, "upload of 1 MiB, 16 connections"),
-    "split": ("/128", 64, ("-H", "Cookie: uid=u1; sluice_shop={sticky}"),
-              ("sluice", "sluice-full"), "with cookies; full: split, sticky, flag"),
+FOUR = ("sluice", "relay", "haproxy", "nginx")
+Case = collections.namedtuple("Case", "what path connections programs extra tls shaker",
+                              defaults=(ALL, (), False, None))
+CASES = {  # extra: arguments of wrk; shaker: instead of wrk, with these arguments
+    "get-64": Case("128 B, 64 connections", "/128", 64),
+    "get-256": Case("128 B, 256 connections", "/128", 256),
+    "10k": Case("10 KiB, 64 connections", "/10240", 64),
+    "1m": Case("1 MiB, 16 connections", "/1048576", 16),
+    "new": Case("128 B, new connection each", "/128", 64, extra=("-H", "Connection: close")),
+    "upload": Case("upload of 1 MiB, 16 connections", "/128", 16, extra=("-s", "upload.lua")),
+    "split": Case("with cookies; full: split, sticky, flag", "/128", 64,
+                  ("sluice", "sluice-full"),
+                  ("-H", "Cookie: uid=u1; sluice_shop={sticky}")),
+    "tls-64": Case("TLS, 128 B, 64 connections", "/128", 64, FOUR, tls=True),
+    "tls-1m": Case("TLS, 1 MiB, 16 connections", "/1048576", 16, FOUR, tls=True),
+    "tls-new": Case("TLS, 128 B, new handshake each", "/128", 16, FOUR, tls=True, shaker=()),
+    "tls-resumed": Case("TLS, 128 B, resumed handshake each", "/128", 16, FOUR, tls=True,
+                        shaker=("resume",)),
 }
+TRACED = ("get-64", "new", "tls-64", "tls-new")
 UPLOAD = 'wrk.method = "POST"\nwrk.body = string.rep("x", 1048576)\n'
-FLAGS = {"flags": {"new": {"state": "ENABLED", "variants": {"on": True, "off": False},
-                           "defaultVariant": "off",
-                           "targeting": {"if": [{"in": [{"var": "targetingKey"},
-                                                        ["u1", "u2"]]}, "on", "off"]}}}}
-FILES = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-MOST = min(15000, FILES // 2 - 50)  # HAProxy wants two descriptors for each
 IDLE = min(10000, MOST - 200)
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-def tree(pid):
-    """PID and all its descendants."""
-    children = {}
-    for p in pathlib.Path("/proc").iterdir():
-        if p.name.isdigit():
-            try:
-                parent = int((p / "stat").read_text().rpartition(")")[2].split()[1])
-            except (OSError, IndexError):
-                continue
-            children.setdefault(parent, []).append(int(p.name))
-    found, todo = [], [pid]
-    while todo:
-        found.append(todo.pop())
-        todo += children.get(found[-1], [])
-    return found
-
-
-def cpu_us(pid):
-    """User + system microseconds of the tree, in clock ticks of 10 ms."""
-    total = 0.0
-    for p in tree(pid):
-        try:
-            fields = pathlib.Path(f"/proc/{p}/stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        total += (int(fields[11]) + int(fields[12])) * 1e6 / TICK
-    return total
-
-
-class Program:
-    """A proxy (or the origin) that listens on `port` until stop()."""
-
-    def __init__(self, name, core, argv, port, log):
-        self.name, self.port = name, port
-        self.log = open(log, "wb")
-        self.process = subprocess.Popen(["taskset", "-c", str(core), *map(str, argv)],
-                                        stdout=self.log, stderr=self.log,
-                                        stdin=subprocess.DEVNULL)
-
-    def ready(self, path="/128", want=128):
-        end = time.monotonic() + 15
-        while True:
-            try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}",
-                                            timeout=2) as r:
-                    if len(r.read()) == want:
-                        return
-            except OSError:
-                pass
-            if self.process.poll() is not None or time.monotonic() > end:
-                sys.exit(f"bench: {self.name} does not answer, see {self.log.name}:\n"
-                         + pathlib.Path(self.log.name).read_text()[-2000:])
-            time.sleep(0.05)
-
-    def busiest(self):
-        """The process of the tree that has used most CPU: the one that moves the bytes."""
-        def used(pid):
-            try:
-                f = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-                return int(f[11]) + int(f[12])
-            except OSError:
-                return -1
-        return max(tree(self.process.pid), key=used)
-
-    def stop(self):
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-            try:
-                self.process.wait(10)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
-        self.log.close()
-
-
-def haproxy(dir, port, origin):
-    conf = dir / "haproxy.cfg"
-    conf.write_text(f"""
-global
-    nbthread 1
-    maxconn {MOST}
-defaults
-    mode http
-    http-reuse always
-    timeout connect 5s
-    timeout client 60s
-    timeout server 60s
-frontend web
-    bind 127.0.0.1:{port}
-    default_backend origin
-backend origin
-    server o1 127.0.0.1:{origin}
-""")
-    return ["haproxy", "-db", "-f", conf]
-
-
-def nginx(dir, port, origin):
-    conf = dir / "nginx.conf"
-    conf.write_text(f"""
-worker_processes 1;
-daemon off;
-pid {dir}/nginx.pid;
-error_log {dir}/nginx.err;
-events {{ worker_connections 16000; }}
-http {{
-    access_log off;
-    keepalive_requests 1000000000;
-    client_body_temp_path {dir}/body;
-    proxy_temp_path {dir}/proxy;
-    fastcgi_temp_path {dir}/fastcgi;
-    uwsgi_temp_path {dir}/uwsgi;
-    scgi_temp_path {dir}/scgi;
-    client_body_buffer_size 64k;
-    client_max_body_size 0;
-    upstream origin {{ server 127.0.0.1:{origin}; keepalive 512;
-                       keepalive_requests 1000000000; }}
-    server {{
-        listen 127.0.0.1:{port} reuseport;
-        location / {{ proxy_pass http://origin; proxy_http_version 1.1;
-                      proxy_set_header Connection ""; proxy_request_buffering off; proxy_max_temp_file_size 0;
-                      proxy_buffer_size 16k; proxy_buffers 8 16k;
-                      proxy_busy_buffers_size 64k; }}
-    }}
-}}
-""")
-    return ["nginx", "-e", dir / "nginx.err", "-c", conf]
-
-
-def sluice(dir, port, origin, build, full=False, **more):
-    endpoints = {"endpoints": [f"127.0.0.1:{origin}"]}
-    shop = {"versions": {"v1": endpoints}}
-    route = {"path": "/", "service": "shop"}
-    if full:
-        (dir / "flags.json").write_text(json.dumps(FLAGS))
-        shop = {"versions": {"v1": endpoints, "v2": endpoints},
-                "weights": {"v1": 90, "v2": 10},
-                "sticky": {"by": "cookie", "name": "sluice_shop"}}
-        more["flags"] = {"env": "bench", "bootstrap": "flags.json",
-                         "targeting_key": ["cookie:uid"]}
-    conf = dir / "sluice.jsonc"
-    conf.write_text(json.dumps({
-        "version": 1, "workers": 1, "state_dir": str(dir / "state"),
-        "control": {"socket": str(dir / "control.sock")},
-        "listeners": {"web": {"address": f"127.0.0.1:{port}"}},
-        "services": {"shop": shop},
-        "routes": [dict(route, flag={"key": "new", "variant": "on"}), route] if full
-        else [route],
-        "access_log": {"format": "off"}, **more}))
-    return [pathlib.Path(build).resolve() / "sluice", "-c", conf]
+IDLE_TLS = min(2000, IDLE)
 
 
 def sticky_cookie(port):
@@ -209,14 +57,31 @@ def sticky_cookie(port):
     return found[1] if found else ""
 
 
-def load(port, case, seconds, dir):
-    """Run the load generator; requests that were answered."""
-    path, connections, extra, _, _ = CASES[case]
-    argv = ["taskset", "-c", "1", "wrk", "-t1", f"-c{connections}", f"-d{seconds:.0f}s"]
-    if case == "split":
-        extra = [e.format(sticky=sticky_cookie(port)) for e in extra]
-    out = subprocess.run([*argv, *extra, f"http://127.0.0.1:{port}{path}"], cwd=dir,
-                         capture_output=True, text=True, check=True).stdout
+def run(dir, *argv):
+    return subprocess.run(["taskset", "-c", "1", *map(str, argv)], cwd=dir,
+                          capture_output=True, text=True, check=True).stdout
+
+
+def shake(program, case, seconds, tools):
+    """Handshakes by shaker.c: requests that were answered, and errors."""
+    out = run(None, tools / "shaker", program.tls_port, seconds, case.connections,
+              *case.shaker)
+    requests, resumed, failed = map(int, re.search(
+        r"(\d+) requests in .*, (\d+) resumed, (\d+) failed", out).groups())
+    if case.shaker and resumed < requests - case.connections:
+        sys.exit(f"bench: {program.name} resumed only {resumed} of {requests}")
+    return requests, failed
+
+
+def load(program, case, seconds, dir, tools):
+    """Run the load generator; requests that were answered, and errors."""
+    if case.shaker is not None:
+        return shake(program, case, seconds, tools)
+    extra = case.extra
+    if any("{sticky}" in e for e in extra):
+        extra = [e.format(sticky=sticky_cookie(program.port)) for e in extra]
+    out = run(dir, "wrk", "-t1", f"-c{case.connections}", f"-d{seconds:.0f}s", *extra,
+              program.url(case.path, case.tls))
     bad = re.search(r"Non-2xx or 3xx responses: (\d+)", out)
     failed = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)",
                        out)
@@ -237,17 +102,20 @@ def latency(program, rate, seconds, dir):
 
 
 def anonymous_bytes(pid):
-    status = pathlib.Path(f"/proc/{pid}/status").read_text()
-    return int(re.search(r"RssAnon:\s+(\d+)", status)[1]) * 1024
+    """Private memory of each process of the tree."""
+    status = {p: pathlib.Path(f"/proc/{p}/status").read_text() for p in tree(pid)}
+    return {p: int(re.search(r"RssAnon:\s+(\d+)", s)[1]) * 1024 for p, s in status.items()}
 
 
-def idle(program, n):
+def idle(program, n, tls=False):
     """Private memory a connection that was answered once and is kept open, in bytes."""
     request = b"GET /128 HTTP/1.1\r\nHost: bench\r\n\r\n"
-    pid, open_ = program.busiest(), []
+    pid, open_, context = program.process.pid, [], blind_context() if tls else None
 
     def one():
-        s = socket.create_connection(("127.0.0.1", program.port), 10)
+        s = socket.create_connection(
+            ("127.0.0.1", program.tls_port if tls else program.port), 10)
+        s = context.wrap_socket(s) if tls else s
         s.sendall(request)
         got = b""
         while b"\r\n\r\n" not in got or len(got) - got.index(b"\r\n\r\n") - 4 < 128:
@@ -262,19 +130,20 @@ def idle(program, n):
         before = anonymous_bytes(pid)
         for _ in range(n):
             one()
-        return (anonymous_bytes(pid) - before) / n
+        after = anonymous_bytes(pid)
+        return max(after[p] - before[p] for p in after if p in before) / n
     finally:
         for s in open_:
             s.close()
 
 
-def measure(program, case, seconds, dir):
+def measure(program, case, seconds, dir, tools):
     before = cpu_us(program.process.pid)
-    requests, errors = load(program.port, case, seconds, dir)
+    requests, errors = load(program, case, seconds, dir, tools)
     return (cpu_us(program.process.pid) - before) / max(requests, 1), requests, errors
 
 
-def syscalls(program, case, seconds, dir):
+def syscalls(program, case, seconds, dir, tools):
     """System calls of the busiest process by name, per request."""
     out = dir / "strace.txt"
     tracer = subprocess.Popen(["strace", "-c", "-f", "-o", out, "-p", str(program.busiest())],
@@ -282,7 +151,7 @@ def syscalls(program, case, seconds, dir):
     time.sleep(0.5)
     if tracer.poll() is not None:
         return None
-    requests, _ = load(program.port, case, seconds, dir)
+    requests, _ = load(program, case, seconds, dir, tools)
     tracer.send_signal(signal.SIGINT)
     tracer.wait(10)
     calls = {}
@@ -301,7 +170,7 @@ def table(results, programs, cases):
     median = lambda row, f: statistics.median(f(r) for r in row)
     for case in cases:
         row = results[case]
-        line = f"{CASES[case][4]:<40}"
+        line = f"{CASES[case].what:<40}"
         for p in programs:
             line += f"{median(row, lambda r: r[p][0]):>12.2f}" if p in row[0] else f"{'-':>12}"
         for p in programs:
@@ -333,34 +202,18 @@ def about(build):
             "; ".join(versions), ""]
 
 
-def start(names, dir, build, origin):
-    tools = pathlib.Path(build).resolve() / "bench"
-    running = {}
-    for name in names:
-        port, own = free_port(), dir / name
-        own.mkdir()
-        argv = {"sluice": lambda: sluice(own, port, origin, build),
-                "sluice-send": lambda: sluice(own, port, origin, build, io_uring="off"),
-                "sluice-full": lambda: sluice(own, port, origin, build, full=True),
-                "relay": lambda: [tools / "relay", port, origin],
-                "haproxy": lambda: haproxy(own, port, origin),
-                "nginx": lambda: nginx(own, port, origin)}[name]()
-        running[name] = Program(name, 0, argv, port, dir / f"{name}.log")
-        running[name].ready()
-    return running
-
-
-def run_case(case, running, rounds, seconds, dir):
-    programs = [running[p] for p in CASES[case][3] if p in running]
+def run_case(name, running, rounds, seconds, dir, tools):
+    case = CASES[name]
+    programs = [running[p] for p in case.programs if p in running]
     for program in programs:
-        load(program.port, case, 1, dir)  # warm: connections, pools, pages
+        load(program, case, 1, dir, tools)  # warm: connections, pools, pages
     row = []
     for n in range(rounds):
         turn = {"seconds": seconds}
         for program in programs if n % 2 == 0 else programs[::-1]:
-            turn[program.name] = measure(program, case, seconds, dir)
+            turn[program.name] = measure(program, case, seconds, dir, tools)
         row.append(turn)
-        print(f"{case} round {n + 1}/{rounds}: " + "  ".join(
+        print(f"{name} round {n + 1}/{rounds}: " + "  ".join(
             f"{p.name} {turn[p.name][0]:.1f}" for p in programs), file=sys.stderr)
     return row
 
@@ -380,6 +233,21 @@ def latencies(running, row, rounds, seconds, dir):
         f"{statistics.median(g[2] for g in got[p]):.0f}/s" for p in names]
 
 
+def memory(names, dir, build, origin):
+    """Of programs that were started for it: those that had load have memory to spare."""
+    lines = []
+    for n, tls, what in ((IDLE, False, "kept connection"), (IDLE_TLS, True, "kept TLS one")):
+        lines += ["", f"private memory of the proxy, bytes a {what}, {n} of them:"]
+        for name in names:
+            own = pathlib.Path(tempfile.mkdtemp(dir=dir))
+            program = start([name], own, build, origin)[name]
+            try:
+                lines.append(f"  {name:<12} {idle(program, n, tls):7.0f}")
+            finally:
+                program.stop()
+    return lines
+
+
 def main():
     ap = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     ap.add_argument("--build", default="build/release")
@@ -396,24 +264,21 @@ def main():
     resource.setrlimit(resource.RLIMIT_NOFILE, (FILES, FILES))
     origin, running = None, {}
     try:
-        port = free_port()
-        origin = Program("origin", 1, [tools / "origin", port], port, dir / "origin.log")
-        origin.ready()
-        running = start(names, dir, opts.build, port)
-        results = {c: run_case(c, running, rounds, seconds, dir) for c in cases}
+        origin = start_origin(dir, tools)
+        running = start(names, dir, opts.build, origin.port)
+        results = {c: run_case(c, running, rounds, seconds, dir, tools) for c in cases}
         lines = about(opts.build) + table(results, names, cases)
         peers = [running[p] for p in ALL if p in running]
         if "get-64" in results:
             lines += latencies(running, results["get-64"], min(rounds, 3), seconds, dir)
-        for case in ("get-64", "new"):
-            lines += ["", f"system calls a request, {CASES[case][4]} (strace -c):"]
-            for program in peers:
-                lines += counts(program.name, syscalls(program, case, 2, dir))
-        lines += ["", f"private memory of the proxy, bytes a kept connection, {IDLE} of them:"]
-        lines += [f"  {p.name:<12} {idle(p, IDLE):7.0f}" for p in peers if p.name != "relay"]
-        parser = subprocess.run(["taskset", "-c", "0", tools / "parser", "0.5"],
-                                capture_output=True, text=True).stdout
-        lines += ["", "head parser:"] + ["  " + l for l in parser.splitlines()]
+        for name in (c for c in TRACED if c in results):
+            lines += ["", f"system calls a request, {CASES[name].what} (strace -c):"]
+            for p in (p for p in peers if p.name in CASES[name].programs):
+                lines += counts(p.name, syscalls(p, CASES[name], 2, dir, tools))
+        lines += memory([p for p in FOUR if p in running and p != "relay"], dir, opts.build,
+                        origin.port)
+        lines += ["", "head parser:"] + [
+            "  " + l for l in run(None, tools / "parser", "0.5").splitlines()]
         print("\n".join(lines))
         out = pathlib.Path(__file__).parent / "results" / time.strftime("%Y-%m-%d-%H%M.txt",
                                                                        time.gmtime())

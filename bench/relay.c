@@ -1,15 +1,19 @@
 /*
  * relay.c - the floor of the bench: bytes from a client to an upstream and back, unread.
  *
- *   relay LISTEN_PORT UPSTREAM_PORT
+ *   relay LISTEN_PORT UPSTREAM_PORT [TLS_PORT CERT KEY]
  *
  * One thread, epoll, one upstream connection a client connection; two reads and two writes a
- * request and nothing else. A direction that cannot write stops reading until it can.
+ * request and nothing else, with TLS as well: OpenSSL reads ahead. A direction that cannot
+ * write stops reading until it can.
  */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -23,6 +27,7 @@
 
 struct end { /* one of the two sockets of a pair; they free each other */
     int fd;
+    SSL *ssl; /* owned; NULL: plain */
     struct end *peer;
     char *rest; /* what could not be sent to fd, owned */
     size_t at, n;
@@ -69,7 +74,25 @@ static struct end *end_new(int fd)
     return e;
 }
 
-static void accept_pair(int ep, int listener, int upstream)
+static SSL_CTX *tls_context(const char *cert, const char *key)
+{
+    SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
+
+    SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
+                              SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    SSL_CTX_set_read_ahead(ctx, 1);
+    SSL_CTX_set_num_tickets(ctx, 1);
+    SSL_CTX_set_ciphersuites(ctx, "TLS_AES_128_GCM_SHA256");
+    if (SSL_CTX_use_certificate_chain_file(ctx, cert) != 1 ||
+        SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) != 1) {
+        fprintf(stderr, "relay: cannot use %s and %s\n", cert, key);
+        exit(1);
+    }
+    return ctx;
+}
+
+/* CTX: NULL for a plain client. */
+static void accept_pair(int ep, int listener, int upstream, SSL_CTX *ctx)
 {
     struct sockaddr_in to = loopback(upstream);
     struct end *client, *up;
@@ -79,6 +102,11 @@ static void accept_pair(int ep, int listener, int upstream)
         return;
     client = end_new(fd);
     up = end_new(tcp_socket());
+    if (ctx) {
+        client->ssl = SSL_new(ctx);
+        SSL_set_fd(client->ssl, fd);
+        SSL_set_accept_state(client->ssl);
+    }
     client->peer = up;
     up->peer = client;
     if (connect(up->fd, (struct sockaddr *)&to, sizeof(to)) < 0 && errno != EINPROGRESS)
@@ -87,13 +115,56 @@ static void accept_pair(int ep, int listener, int upstream)
     watch(ep, EPOLL_CTL_ADD, up, EPOLLIN);
 }
 
+static void end_release(struct end *e)
+{
+    SSL_free(e->ssl);
+    free(e->rest);
+}
+
 static void close_pair(struct end *e)
 {
     if (e->dead)
         return;
     e->dead = e->peer->dead = true;
+    if (e->peer->ssl) /* an upstream that ends its answer by closing */
+        SSL_shutdown(e->peer->ssl);
     close(e->fd);
     close(e->peer->fd);
+}
+
+/* As recv and send say it: -1 and errno. */
+static ssize_t failed(SSL *ssl)
+{
+    int why = SSL_get_error(ssl, -1);
+
+    ERR_clear_error();
+    errno = why == SSL_ERROR_WANT_READ || why == SSL_ERROR_WANT_WRITE ? EAGAIN : EPROTO;
+    return -1;
+}
+
+static ssize_t end_recv(struct end *e, char *block, size_t room)
+{
+    size_t got = 0, n;
+
+    if (!e->ssl)
+        return recv(e->fd, block, room, 0);
+    do {
+        if (SSL_read_ex(e->ssl, block + got, room - got, &n) != 1)
+            return got ? (ssize_t)got : failed(e->ssl);
+        got += n;
+    } while (got < room && SSL_has_pending(e->ssl));
+    return (ssize_t)got;
+}
+
+static ssize_t end_send(struct end *e, const char *p, size_t n)
+{
+    size_t sent = 0, taken;
+
+    if (!e->ssl)
+        return send(e->fd, p, n, MSG_NOSIGNAL);
+    while (sent < n && SSL_write_ex(e->ssl, p + sent, n - sent, &taken) == 1)
+        sent += taken;
+    return sent ? (ssize_t)sent : failed(e->ssl);
 }
 
 /* TO cannot take all: keep the remainder and wait for it, not for its peer. */
@@ -111,7 +182,7 @@ static void on_readable(int ep, struct end *e)
 {
     static char block[BLOCK];
     struct end *to = e->peer;
-    ssize_t n = recv(e->fd, block, sizeof(block), 0), sent;
+    ssize_t n = end_recv(e, block, sizeof(block)), sent;
 
     if (n == 0 || (n < 0 && errno != EAGAIN)) {
         close_pair(e);
@@ -119,7 +190,7 @@ static void on_readable(int ep, struct end *e)
     }
     if (n < 0 || to->rest)
         return;
-    sent = send(to->fd, block, (size_t)n, MSG_NOSIGNAL);
+    sent = end_send(to, block, (size_t)n);
     if (sent < 0 && errno != EAGAIN && errno != ENOTCONN)
         close_pair(e);
     else if (sent < n)
@@ -128,7 +199,7 @@ static void on_readable(int ep, struct end *e)
 
 static void on_writable(int ep, struct end *e)
 {
-    ssize_t sent = send(e->fd, e->rest + e->at, e->n - e->at, MSG_NOSIGNAL);
+    ssize_t sent = end_send(e, e->rest + e->at, e->n - e->at);
 
     if (sent > 0)
         e->at += (size_t)sent;
@@ -150,34 +221,46 @@ static void bury(struct epoll_event *ev, int n)
         for (int j = i + 1; j < n; j++)
             if (ev[j].data.ptr == e || ev[j].data.ptr == e->peer)
                 ev[j].data.ptr = NULL;
-        free(e->rest);
-        free(e->peer->rest);
+        end_release(e->peer);
+        end_release(e);
         free(e->peer);
         free(e);
     }
 }
 
+static void listen_on(int ep, int port, struct end *mark)
+{
+    struct sockaddr_in at = loopback(port);
+
+    mark->fd = tcp_socket();
+    if (bind(mark->fd, (struct sockaddr *)&at, sizeof(at)) < 0 || listen(mark->fd, 4096) < 0)
+        die("listen");
+    watch(ep, EPOLL_CTL_ADD, mark, EPOLLIN);
+}
+
 int main(int argc, char **argv)
 {
-    struct sockaddr_in at;
-    struct epoll_event ev[256], accepting = {.events = EPOLLIN, .data.ptr = NULL};
-    int listener = tcp_socket(), ep = epoll_create1(0);
+    struct end plain = {.fd = -1}, tls = {.fd = -1};
+    struct epoll_event ev[256];
+    int ep = epoll_create1(0);
+    SSL_CTX *ctx = NULL;
 
-    if (argc != 3) {
-        fprintf(stderr, "usage: relay LISTEN_PORT UPSTREAM_PORT\n");
+    if (argc != 3 && argc != 6) {
+        fprintf(stderr, "usage: relay LISTEN_PORT UPSTREAM_PORT [TLS_PORT CERT KEY]\n");
         return 2;
     }
-    at = loopback(atoi(argv[1]));
-    if (bind(listener, (struct sockaddr *)&at, sizeof(at)) < 0 || listen(listener, 4096) < 0)
-        die("listen");
-    if (epoll_ctl(ep, EPOLL_CTL_ADD, listener, &accepting) < 0)
-        die("epoll_ctl");
+    signal(SIGPIPE, SIG_IGN); /* OpenSSL writes without MSG_NOSIGNAL */
+    listen_on(ep, atoi(argv[1]), &plain);
+    if (argc == 6) {
+        ctx = tls_context(argv[4], argv[5]);
+        listen_on(ep, atoi(argv[3]), &tls);
+    }
     for (;;) {
         int n = epoll_wait(ep, ev, 256, -1);
         for (int i = 0; i < n; i++) {
             struct end *e = ev[i].data.ptr;
-            if (!e) {
-                accept_pair(ep, listener, atoi(argv[2]));
+            if (e == &plain || e == &tls) {
+                accept_pair(ep, e->fd, atoi(argv[2]), e == &tls ? ctx : NULL);
                 continue;
             }
             if (!e->dead && (ev[i].events & EPOLLOUT) && e->rest)

@@ -1,5 +1,5 @@
 #!/bin/sh
-# run.sh [BUILD] - CPU per request of Sluice beside HAProxy, nginx and a raw relay.
+# run.sh [BUILD] - CPU per request of Sluice beside HAProxy, nginx and a raw relay, plain and with TLS.
 # BENCH_ROUNDS (5) rounds of BENCH_SECONDS (2) a program and case, interleaved; BENCH_CASES picks
 # cases by name; BENCH_QUICK=1 is 3 rounds of 1 second. The table goes to stdout and into
 # bench/results/.
@@ -12,8 +12,9 @@ for program in wrk haproxy nginx h2load taskset strace; do
 done
 [ -z "$missing" ] || scripts/deps.sh --install --all
 mkdir -p "$build/bench" bench/results
-for tool in relay origin; do
-    ${CC:-cc} -O2 -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -o "$build/bench/$tool" "bench/$tool.c"
+for tool in relay origin shaker; do
+    ${CC:-cc} -O2 -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -o "$build/bench/$tool" \
+        "bench/$tool.c" -lssl -lcrypto
 done
 ${CC:-cc} -O2 -std=gnu11 -D_GNU_SOURCE -I. -o "$build/bench/parser" bench/parser.c \
     "$build/libsluice.a" -lm

@@ -69,25 +69,35 @@ static int set_ticket_key(EVP_CIPHER_CTX *c, EVP_MAC_CTX *mac, const unsigned ch
            EVP_MAC_CTX_set_params(mac, params) == 1;
 }
 
+static int read_ticket(SSL *ssl, const struct tls_tickets *t, const unsigned char name[16],
+                       const unsigned char *iv, EVP_CIPHER_CTX *c, EVP_MAC_CTX *mac)
+{
+    unsigned i = 0, current = t->n > 1;
+
+    while (i < t->n && memcmp(name, t->key[i], 16) != 0)
+        i++;
+    if (i == t->n)
+        return 0;
+    if (!set_ticket_key(c, mac, t->key[i], iv, 0))
+        return -1;
+    /* Clients use a ticket of TLS 1.3 once (RFC 8446 C.4): each is answered with the next. */
+    return i > current || SSL_version(ssl) >= TLS1_3_VERSION ? 2 : 1;
+}
+
 /* RFC 5077 4. 0: no ticket, or not one of ours; 2: good, and time for a newer one. */
 static int on_ticket(SSL *ssl, unsigned char name[16], unsigned char *iv, EVP_CIPHER_CTX *c,
                      EVP_MAC_CTX *mac, int enc)
 {
     const struct tls_server *s = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
     const struct tls_tickets *t = s->tickets;
-    unsigned current = t->n > 1;
+    const unsigned char *key = t->key[t->n > 1];
 
     if (t->n == 0)
         return 0;
-    if (enc) {
-        memcpy(name, t->key[current], 16);
-        return RAND_bytes(iv, 16) == 1 && set_ticket_key(c, mac, t->key[current], iv, 1) ? 1
-                                                                                         : -1;
-    }
-    for (unsigned i = 0; i < t->n; i++)
-        if (memcmp(name, t->key[i], 16) == 0)
-            return !set_ticket_key(c, mac, t->key[i], iv, 0) ? -1 : i > current ? 2 : 1;
-    return 0;
+    if (!enc)
+        return read_ticket(ssl, t, name, iv, c, mac);
+    memcpy(name, key, 16);
+    return RAND_bytes(iv, 16) == 1 && set_ticket_key(c, mac, key, iv, 1) ? 1 : -1;
 }
 
 /* ---- which certificate ---- */

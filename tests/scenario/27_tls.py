@@ -150,6 +150,18 @@ def resumption(t, c):
         t.check(not sock.session_reused, "a session of another client policy is not resumed")
 
 
+def resumed_on_and_on(t, c):
+    """A ticket of TLS 1.3 is used once: every connection must bring the next one."""
+    ask = "GET / HTTP/1.1\r\nHost: shop.test\r\nConnection: close\r\n\r\n"
+    for i in range(5):
+        argv = ["openssl", "s_client", "-connect", f"127.0.0.1:{c.port}", "-servername",
+                "shop.test", "-ign_eof", "-sess_out", t.directory / f"session{i}"]
+        if i:
+            argv += ["-sess_in", t.directory / f"session{i - 1}"]
+        out = subprocess.run(argv, input=ask, capture_output=True, text=True, check=True).stdout
+        t.check(("Reused, TLSv1.3" if i else "New, TLSv1.3") in out, f"connection {i}: {out}")
+
+
 class Handshakes:
     """A new connection for each request, until it is stopped."""
 
@@ -245,6 +257,7 @@ def tell(t):
     bodies(t, c)
     client_certificates(t, c)
     resumption(t, c)
+    resumed_on_and_on(t, c)
     expiry(t, s)
     reload_under_load(t, s, c, issue)
     broken_pair(t, s, c)
