@@ -93,8 +93,11 @@ static const struct word lenient_words[] = {{"bare_lf", 1 << STATS_BAD_BARE_LF},
                                             {"ctl_value", 1 << STATS_BAD_FIELD_VALUE},
                                             {"te_cl", 1 << STATS_BAD_CL_AND_TE},
                                             {NULL, 0}};
-static const struct word log_words[] = {
-    {"json", CONF_LOG_JSON}, {"off", CONF_LOG_OFF}, {NULL, 0}};
+static const struct word log_words[] = {{"json", CONF_LOG_JSON},
+                                        {"common", CONF_LOG_COMMON},
+                                        {"combined", CONF_LOG_COMBINED},
+                                        {"off", CONF_LOG_OFF},
+                                        {NULL, 0}};
 
 static const struct word io_uring_words[] = {{"auto", CONF_IO_URING_AUTO},
                                              {"on", CONF_IO_URING_ON},
@@ -408,7 +411,9 @@ static const struct field log_fields[] = {
     {"path", FIELD_TEXT, FORM_LOG, AT(conf_access_log, path), .fallback = "-",
      .doc = "File to append to; -: standard output"},
     {"format", FIELD_WORD, AT(conf_access_log, format), .words = log_words, .fallback = "json",
-     .doc = "One JSON object a line, or nothing"},
+     .doc = "One JSON object a line, a line as web servers write it, or nothing"},
+    {"sample", FIELD_NUMBER, AT(conf_access_log, sample), .max = 100, .fallback = "100",
+     .doc = "Of a hundred answers 2xx so many are logged; all others always are"},
 };
 TABLE(log_table, conf_access_log, "access_log", log_fields);
 

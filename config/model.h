@@ -232,10 +232,11 @@ struct conf_flags {
 
 enum conf_io_uring { CONF_IO_URING_OFF, CONF_IO_URING_AUTO, CONF_IO_URING_ON };
 
-enum conf_log_format { CONF_LOG_JSON, CONF_LOG_OFF };
+enum conf_log_format { CONF_LOG_JSON, CONF_LOG_COMMON, CONF_LOG_COMBINED, CONF_LOG_OFF };
 struct conf_access_log {
     struct str path; /* "-": stdout */
     enum conf_log_format format;
+    uint32_t sample; /* of a hundred answers 2xx that many are logged */
 };
 
 struct conf_secret {  /* a text that came, wholly or in part, out of a FILE or CRED */

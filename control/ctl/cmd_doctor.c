@@ -6,6 +6,7 @@
 
 struct findings {
     struct ctl *c;
+    json_t *list; /* owned by cmd_doctor; NULL: they are printed as they come */
     int bad;
 };
 
@@ -13,12 +14,16 @@ PRINTF_LIKE(3, 4) static void note(struct findings *f, bool ok, const char *fmt,
 {
     va_list ap;
 
-    fputs(ok ? "ok   " : "BAD  ", f->c->out);
+    char text[512];
+
     va_start(ap, fmt);
-    vfprintf(f->c->out, fmt, ap);
+    vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
-    fputc('\n', f->c->out);
     f->bad += !ok;
+    if (f->list)
+        json_array_append_new(f->list, json_pack("{s:b, s:s}", "ok", ok, "text", text));
+    else
+        fprintf(f->c->out, "%s%s\n", ok ? "ok   " : "BAD  ", text);
 }
 
 static void check_workers(struct findings *f, const json_t *doc)
@@ -96,10 +101,13 @@ int cmd_doctor(struct ctl *c)
 
     if (code != CTL_OK)
         return code;
-    if (c->json)
-        ctl_print_json(c, doc);
-    else
-        check_all(&f, doc);
+    f.list = c->json ? json_array() : NULL;
+    check_all(&f, doc);
     json_decref(doc);
+    if (f.list) {
+        doc = json_pack("{s:b, s:o}", "ok", f.bad == 0, "findings", f.list);
+        ctl_print_json(c, doc);
+        json_decref(doc);
+    }
     return f.bad ? CTL_FAILED : CTL_OK;
 }

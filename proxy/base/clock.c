@@ -31,3 +31,13 @@ const char *clock_stamp(char *buf, uint64_t wall_ms)
     snprintf(buf + n, CLOCK_STAMP - n, ".%03uZ", (unsigned)(wall_ms % 1000));
     return buf;
 }
+
+const char *clock_log_stamp(char *buf, uint64_t wall_ms)
+{
+    time_t s = (time_t)(wall_ms / 1000);
+    struct tm tm;
+
+    gmtime_r(&s, &tm);
+    strftime(buf, CLOCK_STAMP, "%d/%b/%Y:%H:%M:%S +0000", &tm);
+    return buf;
+}

@@ -1,5 +1,5 @@
 /*
- * access_log.h - one JSON line an exchange, buffered, never in the way.
+ * access_log.h - one line an exchange, buffered, never in the way.
  *
  * Lines are gathered and written once a loop turn, or when ACCESS_LOG_FULL bytes are there.
  * Writing never blocks: what the descriptor does not take waits, and lines that find no room
@@ -7,32 +7,22 @@
  */
 #pragma once
 #include "proxy/base/stats.h"
-#include "proxy/base/str.h"
+#include "proxy/stream/access_line.h"
 
 #define ACCESS_LOG_FULL 32768
-#define ACCESS_LOG_LINE 16384 /* the longest line; long fields are cut */
 
 struct access_log {
     int fd;      /* owned; -1: nowhere */
     bool socket; /* written with send */
-    size_t n;    /* bytes that wait in room */
+    enum conf_log_format format;
+    unsigned sample, credit; /* 2xx in a hundred that are logged; what is saved up for one */
+    size_t n;                /* bytes that wait in room */
     stat_t *dropped;
     char room[2 * ACCESS_LOG_FULL];
 };
 
-struct access_entry { /* borrowed for the call */
-    uint64_t wall_ms, duration_us, upstream_us, bytes_in, bytes_out, generation;
-    struct str request_id, trace_id, client, method, host, path;
-    struct str service, version, endpoint, rollout, end;
-    struct str tls; /* version of the protocol; empty: plain */
-    int status;     /* 0: nothing was answered */
-    unsigned minor, attempts;
-};
-
 void access_log_init(struct access_log *l, stat_t *dropped);
+void access_log_set(struct access_log *l, const struct conf_access_log *c);
 void access_log_open(struct access_log *l, int fd); /* takes FD over; closes the last one */
 void access_log_add(struct access_log *l, const struct access_entry *e);
 void access_log_flush(struct access_log *l);
-
-/* The line of E with its newline, at most ACCESS_LOG_LINE bytes into OUT; its length. */
-size_t access_log_write(char *out, const struct access_entry *e);

@@ -186,6 +186,7 @@ int plane_apply_snapshot(struct plane *p, struct str doc, uint64_t *generation, 
         find_conf(l);
     tables_unref(old);
     use_io_uring(p, p->tables->conf->io_uring);
+    access_log_set(&p->log, &p->tables->conf->access_log);
     *generation = snap.generation;
     stat_set(&p->stats->generation, snap.generation);
     return 0;

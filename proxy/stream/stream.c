@@ -94,7 +94,7 @@ static void log_end(struct stream *s)
         .endpoint = s->endpoint_name,
         .end = ending_row(s->why)->word,
         .status = s->status,
-        .minor = s->req.minor,
+        .protocol = s->req.minor ? STR("HTTP/1.1") : STR("HTTP/1.0"),
         .attempts = s->tries,
         .tls = s->to.tls ? str_of(s->to.tls->version) : STR_NONE,
     };
@@ -103,6 +103,8 @@ static void log_end(struct stream *s)
         e.method = head_span(&s->req, s->req.method_text);
         e.host = s->host;
         e.path = head_path(&s->req);
+        e.referer = head_get(&s->req, FIELD_REFERER);
+        e.user_agent = head_get(&s->req, FIELD_USER_AGENT);
     }
     if (s->tables)
         e.generation = s->tables->generation;

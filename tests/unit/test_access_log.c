@@ -19,14 +19,14 @@ static struct access_entry entry(void)
         .path = STR("/p"),
         .end = STR("done"),
         .status = 200,
-        .minor = 1,
+        .protocol = STR("HTTP/1.1"),
     };
 }
 
 static json_t *parse(const struct access_entry *e)
 {
-    static char line[ACCESS_LOG_LINE];
-    size_t n = access_log_write(line, e);
+    static char line[ACCESS_LINE];
+    size_t n = access_line_write(line, CONF_LOG_JSON, e);
     json_t *j;
 
     ck_assert_uint_gt(n, 1);
@@ -82,6 +82,89 @@ START_TEST(long_fields_are_cut)
     ck_assert_uint_eq(strlen(json_string_value(json_object_get(j, "path"))), 1024);
     json_decref(j);
     xfree(big);
+}
+END_TEST
+
+static const char *plain(enum conf_log_format format, const struct access_entry *e)
+{
+    static char line[ACCESS_LINE + 1];
+    size_t n = access_line_write(line, format, e);
+
+    ck_assert_uint_gt(n, 1);
+    line[n] = '\0';
+    return line;
+}
+
+START_TEST(common_and_combined_are_what_log_readers_know)
+{
+    struct access_entry e = entry();
+
+    e.client = STR("192.0.2.1");
+    e.bytes_out = 4711;
+    e.referer = STR("http://a/");
+    e.user_agent = STR("curl/8");
+    ck_assert_str_eq(
+        plain(CONF_LOG_COMMON, &e),
+        "192.0.2.1 - - [24/Nov/2025:16:00:00 +0000] \"GET /p HTTP/1.1\" 200 4711\n");
+    ck_assert_str_eq(plain(CONF_LOG_COMBINED, &e),
+                     "192.0.2.1 - - [24/Nov/2025:16:00:00 +0000] \"GET /p HTTP/1.1\" 200 4711 "
+                     "\"http://a/\" \"curl/8\"\n");
+    e.method = e.referer = e.user_agent = STR_NONE;
+    e.status = 0;
+    ck_assert_str_eq(plain(CONF_LOG_COMBINED, &e),
+                     "192.0.2.1 - - [24/Nov/2025:16:00:00 +0000] \"-\" - 4711 \"-\" \"-\"\n");
+}
+END_TEST
+
+START_TEST(no_byte_makes_a_second_field_or_line)
+{
+    struct access_entry e = entry();
+    char bytes[256];
+    const char *line;
+    size_t quotes = 0;
+
+    for (int i = 0; i < 256; i++)
+        bytes[i] = (char)i;
+    e.user_agent = e.path = e.referer = (struct str){bytes, sizeof(bytes)};
+    line = plain(CONF_LOG_COMBINED, &e);
+    for (const char *c = line; *c; c++) {
+        quotes += *c == '"';
+        ck_assert(*c >= 0x20 || (*c == '\n' && !c[1]));
+        ck_assert(*c < 0x7f);
+    }
+    ck_assert_uint_eq(quotes, 6);
+    ck_assert_ptr_nonnull(strstr(line, "!\\x22#"));
+    ck_assert_ptr_nonnull(strstr(line, "[\\x5c]"));
+}
+END_TEST
+
+START_TEST(good_answers_are_sampled_and_others_never)
+{
+    static struct access_log l;
+    struct access_entry e = entry();
+    stat_t dropped = 0;
+    size_t line, n = 0;
+
+    access_log_init(&l, &dropped);
+    access_log_open(&l, open("/dev/null", O_WRONLY));
+    access_log_add(&l, &e);
+    line = l.n;
+    l.n = 0;
+    access_log_set(&l, &(struct conf_access_log){.format = CONF_LOG_JSON, .sample = 30});
+    for (int i = 0; i < 10; i++)
+        access_log_add(&l, &e);
+    ck_assert_uint_eq(l.n, 3 * line);
+    e.status = 404;
+    for (int i = 0; i < 10; i++)
+        access_log_add(&l, &e);
+    ck_assert_uint_eq(l.n, 13 * line);
+    e.status = 200;
+    access_log_set(&l, &(struct conf_access_log){.format = CONF_LOG_JSON, .sample = 0});
+    n = l.n;
+    for (int i = 0; i < 1000; i++)
+        access_log_add(&l, &e);
+    ck_assert_uint_eq(l.n, n);
+    access_log_open(&l, -1);
 }
 END_TEST
 
@@ -143,6 +226,9 @@ int main(void)
     tcase_add_test(t, every_byte_makes_good_json);
     tcase_add_test(t, fields_have_their_types);
     tcase_add_test(t, long_fields_are_cut);
+    tcase_add_test(t, common_and_combined_are_what_log_readers_know);
+    tcase_add_test(t, no_byte_makes_a_second_field_or_line);
+    tcase_add_test(t, good_answers_are_sampled_and_others_never);
     tcase_add_test(t, a_reader_that_does_not_read_never_blocks);
     tcase_add_test(t, lines_are_dropped_and_counted_when_the_disk_is_full);
     suite_add_tcase(s, t);
