@@ -194,9 +194,11 @@ struct conf_listener_tls {
     bool enabled; /* "tls" present */
     struct conf_certificate *certificates;
     size_t ncertificates;
-    int min_version;      /* 2 or 3, of TLS 1.x */
-    struct str ciphers;   /* of TLS 1.2; empty: the proxy's own choice */
-    struct str client_ca; /* file, or empty */
+    int min_version, max_version; /* 2 or 3, of TLS 1.x */
+    struct str ciphers;           /* of TLS 1.2; empty: the proxy's own choice */
+    struct str ciphersuites;      /* of TLS 1.3; empty: likewise */
+    struct str curves;            /* of both; empty: likewise */
+    struct str client_ca;         /* file, or empty */
     enum conf_client_auth client_auth;
 };
 

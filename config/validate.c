@@ -121,6 +121,15 @@ static void check_client_auth(struct loader *l, struct node *tls)
                       "nobody is asked for a certificate: say client_auth");
 }
 
+static void check_versions(struct loader *l, const struct node *tls)
+{
+    const struct conf_listener_tls *t = tls->target;
+
+    if (t->min_version > t->max_version)
+        (void)diag_at(l->d, node_get(tls, STR("max_version")), AT_VALUE,
+                      "no version is left: min_version is newer");
+}
+
 static void check_listeners(struct loader *l, const struct node *root)
 {
     struct node *listeners = node_get(root, STR("listeners")), *part;
@@ -130,8 +139,10 @@ static void check_listeners(struct loader *l, const struct node *root)
             continue;
         if ((part = node_get(n, STR("protocols"))) && part->kind == NODE_ARRAY && part->n == 0)
             (void)diag_at(l->d, part, AT_VALUE, "must name at least one protocol");
-        if ((part = node_get(n, STR("tls"))) && part->kind == NODE_OBJECT && part->target)
+        if ((part = node_get(n, STR("tls"))) && part->kind == NODE_OBJECT && part->target) {
             check_client_auth(l, part);
+            check_versions(l, part);
+        }
     }
 }
 

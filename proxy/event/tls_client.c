@@ -90,7 +90,7 @@ static bool client_setup(SSL_CTX *ctx, const struct tls_upstream_spec *s, struct
     size_t n = tls_protocols_write(s->protocols, protocols);
 
     tls_ctx_init(ctx);
-    ASSERT(tls_use_ciphers(ctx, STR_NONE));
+    ASSERT(tls_use_crypto(ctx, &(struct tls_listener_spec){0}, why));
     ASSERT(SSL_CTX_set_alpn_protos(ctx, protocols, (unsigned)n) == 0);
     SSL_CTX_set_session_cache_mode(ctx,
                                    SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL_STORE);

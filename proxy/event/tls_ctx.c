@@ -12,7 +12,7 @@
 #include <openssl/pem.h>
 #include <stdio.h>
 
-#define GROUPS "X25519:P-256:P-384"
+#define CURVES "X25519:P-256:P-384"
 #define SUITES "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
 #define CIPHERS                                                                                \
     "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"                               \
@@ -174,15 +174,31 @@ void tls_ctx_init(SSL_CTX *ctx)
                               SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     SSL_CTX_set_read_ahead(ctx, 1);
     ASSERT(SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) == 1);
-    ASSERT(SSL_CTX_set1_groups_list(ctx, GROUPS) == 1);
-    ASSERT(SSL_CTX_set_ciphersuites(ctx, SUITES) == 1);
 }
 
-bool tls_use_ciphers(SSL_CTX *ctx, struct str ciphers)
+/* SET takes LIST, or FALLBACK when that is empty. */
+static bool use_list(SSL_CTX *ctx, int (*set)(SSL_CTX *, const char *), struct str list,
+                     const char *fallback)
 {
-    char *list = ciphers.n ? xstrndup(ciphers.p, ciphers.n) : xstrdup(CIPHERS);
-    bool ok = SSL_CTX_set_cipher_list(ctx, list) == 1;
+    char *text = list.n ? xstrndup(list.p, list.n) : xstrdup(fallback);
+    bool ok = set(ctx, text) == 1;
 
-    xfree(list);
+    xfree(text);
     return ok;
+}
+
+static int set_curves(SSL_CTX *ctx, const char *list)
+{
+    return (int)SSL_CTX_set1_groups_list(ctx, list);
+}
+
+bool tls_use_crypto(SSL_CTX *ctx, const struct tls_listener_spec *l, struct tls_fault *why)
+{
+    if (!use_list(ctx, SSL_CTX_set_cipher_list, l->ciphers, CIPHERS))
+        return tls_fault_set(why, TLS_FIELD_CIPHERS, "not a list of ciphers");
+    if (!use_list(ctx, SSL_CTX_set_ciphersuites, l->suites, SUITES))
+        return tls_fault_set(why, TLS_FIELD_SUITES, "not a list of ciphers of TLS 1.3");
+    if (!use_list(ctx, set_curves, l->curves, CURVES))
+        return tls_fault_set(why, TLS_FIELD_CURVES, "not a list of groups");
+    return true;
 }

@@ -20,9 +20,10 @@ X509 *tls_read_leaf(struct str pem);
 bool tls_use_chain(SSL_CTX *ctx, struct str pem, struct tls_fault *why) MUST_CHECK;
 bool tls_use_key(SSL_CTX *ctx, struct str pem, struct tls_fault *why) MUST_CHECK;
 bool tls_use_ca(SSL_CTX *ctx, struct str pem, bool serving, struct tls_fault *why) MUST_CHECK;
-/* Of TLS 1.2, in OpenSSL's notation; empty: ours. False: nothing in it is known. */
-bool tls_use_ciphers(SSL_CTX *ctx, struct str ciphers) MUST_CHECK;
 void tls_ctx_init(SSL_CTX *ctx);
+/* Ciphers and groups of L, ours where it names none. False: *WHY says it. */
+bool tls_use_crypto(SSL_CTX *ctx, const struct tls_listener_spec *l,
+                    struct tls_fault *why) MUST_CHECK;
 /* BITS (TLS_HTTP1 ...) in our order of preference, as ALPN writes them; how many bytes. */
 size_t tls_protocols_write(unsigned bits, unsigned char out[TLS_PROTOCOLS_ROOM]);
 /* What was agreed on, a bit; 0: ALPN was not used. */

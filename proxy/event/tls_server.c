@@ -225,8 +225,10 @@ static bool vhost_init(struct vhost *v, struct tls_server *s, const struct tls_l
     ASSERT(SSL_CTX_set_session_id_context(ctx, v->sid, sizeof(v->sid)) == 1);
     if (l->min_version >= 3)
         ASSERT(SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION) == 1);
-    if (!tls_use_ciphers(ctx, l->ciphers))
-        return tls_fault_set(why, TLS_FIELD_CIPHERS, "not a list of ciphers");
+    if (l->max_version == 2)
+        ASSERT(SSL_CTX_set_max_proto_version(ctx, TLS1_2_VERSION) == 1);
+    if (!tls_use_crypto(ctx, l, why))
+        return false;
     return c->client_auth == TLS_AUTH_NONE || tls_use_ca(ctx, c->client_ca, true, why);
 }
 

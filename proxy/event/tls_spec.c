@@ -81,7 +81,10 @@ static void walk_listener(struct walk *w, struct tls_listener_spec *l)
 {
     walk_text(w, &l->name);
     walk_text(w, &l->ciphers);
+    walk_text(w, &l->suites);
+    walk_text(w, &l->curves);
     walk_number(w, &l->min_version);
+    walk_number(w, &l->max_version);
     walk_number(w, &l->protocols);
     walk_count(w, &l->ncerts, &l->certs, sizeof(*l->certs));
     for (uint32_t i = 0; i < l->ncerts && !w->bad; i++)

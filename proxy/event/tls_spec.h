@@ -20,7 +20,10 @@ struct tls_cert_spec {
 struct tls_listener_spec {
     struct str name;
     struct str ciphers;   /* of TLS 1.2, in OpenSSL's notation; empty: ours */
+    struct str suites;    /* of TLS 1.3; empty: ours */
+    struct str curves;    /* of both; empty: ours */
     uint32_t min_version; /* 2 or 3: TLS 1.2, TLS 1.3 */
+    uint32_t max_version; /* likewise; 0: the newest */
     uint32_t protocols;   /* bits of tls_protocol */
     uint32_t ncerts;      /* at least 1; the first serves unknown names */
     struct tls_cert_spec *certs;
@@ -48,7 +51,14 @@ struct str tls_spec_write(struct arena *a, const struct tls_spec *s);
 /* Texts of S point into DOC, arrays into A. False: not such a document. */
 bool tls_spec_read(struct arena *a, struct str doc, struct tls_spec *s) MUST_CHECK;
 
-enum tls_field { TLS_FIELD_CERT, TLS_FIELD_KEY, TLS_FIELD_CLIENT_CA, TLS_FIELD_CIPHERS };
+enum tls_field {
+    TLS_FIELD_CERT,
+    TLS_FIELD_KEY,
+    TLS_FIELD_CLIENT_CA,
+    TLS_FIELD_CIPHERS, /* this one and the rest are the listener's, not a certificate's */
+    TLS_FIELD_SUITES,
+    TLS_FIELD_CURVES
+};
 struct tls_fault { /* why a spec is of no use */
     enum tls_field field;
     unsigned cert; /* which of a listener's certificates */

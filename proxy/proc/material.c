@@ -86,9 +86,10 @@ static uint32_t auth_of(const struct conf_listener_tls *t, const struct conf_cer
 static void try_listener(struct reading *r, struct str pointer,
                          const struct conf_listener_tls *t, const struct tls_listener_spec *l)
 {
-    static const char *const fields[] = {[TLS_FIELD_CERT] = "cert",
-                                         [TLS_FIELD_KEY] = "key",
-                                         [TLS_FIELD_CLIENT_CA] = "client_ca"};
+    static const char *const fields[] = {
+        [TLS_FIELD_CERT] = "cert",           [TLS_FIELD_KEY] = "key",
+        [TLS_FIELD_CLIENT_CA] = "client_ca", [TLS_FIELD_CIPHERS] = "ciphers",
+        [TLS_FIELD_SUITES] = "ciphersuites", [TLS_FIELD_CURVES] = "curves"};
     struct tls_tickets none = {0};
     struct tls_fault f;
     struct tls_server *s = tls_server_new(l, &none, &f);
@@ -100,8 +101,9 @@ static void try_listener(struct reading *r, struct str pointer,
 
     if (s)
         tls_server_unref(s);
-    else if (f.field == TLS_FIELD_CIPHERS)
-        complain(r, arena_printf(&r->a, "%.*s/ciphers", STR_ARG(pointer)), STR_NONE, f.text);
+    else if (f.field >= TLS_FIELD_CIPHERS)
+        complain(r, arena_printf(&r->a, "%.*s/%s", STR_ARG(pointer), fields[f.field]), STR_NONE,
+                 f.text);
     else if (f.field == TLS_FIELD_CLIENT_CA && !c->client_ca.n)
         complain(r, arena_printf(&r->a, "%.*s/client_ca", STR_ARG(pointer)), file, f.text);
     else
@@ -125,7 +127,10 @@ static void read_listener(struct reading *r, const struct conf_listener *c,
 
     *l = (struct tls_listener_spec){.name = c->name,
                                     .ciphers = t->ciphers,
+                                    .suites = t->ciphersuites,
+                                    .curves = t->curves,
                                     .min_version = (uint32_t)t->min_version,
+                                    .max_version = (uint32_t)t->max_version,
                                     .protocols = protocols_of(c->protocols),
                                     .ncerts = (uint32_t)t->ncertificates};
     l->certs = arena_zalloc(&r->a, t->ncertificates * sizeof(*l->certs) + 1);

@@ -143,6 +143,14 @@ START_TEST(faults_name_their_field)
     l.ciphers = STR("NOT-A-CIPHER");
     ck_assert_ptr_null(tls_server_new(&l, &tickets, &f));
     ck_assert(f.field == TLS_FIELD_CIPHERS);
+    l.ciphers = STR_NONE;
+    l.suites = STR("TLS_NOTHING");
+    ck_assert_ptr_null(tls_server_new(&l, &tickets, &f));
+    ck_assert(f.field == TLS_FIELD_SUITES);
+    l.suites = STR_NONE;
+    l.curves = STR("X25519:nonsense");
+    ck_assert_ptr_null(tls_server_new(&l, &tickets, &f));
+    ck_assert(f.field == TLS_FIELD_CURVES);
 }
 END_TEST
 
