@@ -258,6 +258,19 @@ static const struct field limits_fields[] = {
      .fallback = "0",
      .doc = "Requests under way at the same time, in all workers; more are answered 503; 0: "
             "any number"},
+    {"max_connections", FIELD_NUMBER, AT(conf_limits, max_connections), .max = 1000000,
+     .fallback = "0",
+     .doc = "Connections to the endpoints of each version, idle ones included, in all workers; "
+            "requests that need one more wait; 0: any number"},
+    {"max_pending", FIELD_NUMBER, AT(conf_limits, max_pending), .max = 1000000,
+     .fallback = "1024",
+     .doc = "Requests of each version that wait for a connection, in all workers; more are "
+            "answered 503"},
+    {"pending_timeout", FIELD_DURATION, AT(conf_limits, pending_timeout_ms), .min = 1,
+     .max = HOUR, .fallback = "1s", .doc = "Who got no connection by then is answered 503"},
+    {"max_retries", FIELD_NUMBER, AT(conf_limits, max_retries), .max = 1000000, .fallback = "0",
+     .doc = "Requests of each version in their second or later try at the same time, in all "
+            "workers; no more are tried again meanwhile; 0: any number"},
 };
 TABLE(limits_table, conf_limits, "limits", limits_fields);
 

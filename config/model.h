@@ -92,7 +92,12 @@ struct conf_outlier {
 };
 
 struct conf_limits {
-    uint32_t max_requests; /* at the same time, all workers together; 0: any */
+    /* all workers together; 0: any */
+    uint32_t max_requests;    /* at the same time */
+    uint32_t max_connections; /* to the endpoints of a version */
+    uint32_t max_retries;     /* of a version, at the same time */
+    uint32_t max_pending;     /* requests of a version that wait for a connection; 0: none */
+    uint64_t pending_timeout_ms;
 };
 
 enum conf_match_kind { CONF_MATCH_HEADER, CONF_MATCH_COOKIE };

@@ -241,6 +241,27 @@ static void put_ratios(struct text *t, const struct metrics *m)
                        m->versions[i].traffic);
 }
 
+/* Of versions whose service limits connections or retries; zero for the others. */
+static void put_waiting(struct text *t, const struct metrics *m,
+                        const struct sampler_totals *totals)
+{
+    put_of_versions(t, m, totals, "sluice_pending_requests", "gauge",
+                    "Requests that wait for a connection.",
+                    offsetof(struct sampler_totals, held[STATS_PENDING]));
+    put_of_versions(t, m, totals, "sluice_limited_connections", "gauge",
+                    "Connections that count against max_connections.",
+                    offsetof(struct sampler_totals, held[STATS_CONNECTIONS]));
+    put_of_versions(t, m, totals, "sluice_limited_retries", "gauge",
+                    "Requests that count against max_retries.",
+                    offsetof(struct sampler_totals, held[STATS_RETRYING]));
+    put_of_versions(t, m, totals, "sluice_pending_overflows_total", "counter",
+                    "Requests refused because too many waited for a connection.",
+                    offsetof(struct sampler_totals, pending_overflows));
+    put_of_versions(t, m, totals, "sluice_pending_timeouts_total", "counter",
+                    "Requests that waited too long for a connection.",
+                    offsetof(struct sampler_totals, pending_timeouts));
+}
+
 static void put_versions(struct text *t, const struct metrics *m)
 {
     struct sampler_totals *totals;
@@ -263,6 +284,7 @@ static void put_versions(struct text *t, const struct metrics *m)
     put_of_versions(t, m, totals, "sluice_client_aborts_total", "counter",
                     "Requests whose client left first.",
                     offsetof(struct sampler_totals, client_aborts));
+    put_waiting(t, m, totals);
     put_ratios(t, m);
     xfree(totals);
 }

@@ -110,6 +110,8 @@ static void add_version(const struct stats_version *v, struct sampler_totals *t)
     t->connect_failed += stat_get(&v->connect_failed);
     t->retries += stat_get(&v->retries);
     t->client_aborts += stat_get(&v->client_aborts);
+    t->pending_overflows += stat_get(&v->pending_overflows);
+    t->pending_timeouts += stat_get(&v->pending_timeouts);
     t->routed += stat_get(&v->routed);
     t->overridden += stat_get(&v->overridden);
     t->bytes_in += stat_get(&v->bytes_in);
@@ -121,6 +123,8 @@ static void add_version(const struct stats_version *v, struct sampler_totals *t)
         t->first_byte[i] += stat_get(&v->first_byte[i]);
     }
     t->in_flight += stat_get(&v->in_flight);
+    for (int i = 0; i < STATS_NHELD; i++)
+        t->held[i] += stat_get(&v->held[i]);
     if (last > t->last_routed_us)
         t->last_routed_us = last;
 }

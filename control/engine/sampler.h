@@ -30,12 +30,14 @@ void sampler_track(struct sampler *s, const struct conf *c);
 struct sampler_totals { /* of one version */
     uint64_t requests;  /* answers sent */
     uint64_t judged, errors, connect_failed, retries, client_aborts;
+    uint64_t pending_overflows, pending_timeouts;
     uint64_t routed, overridden;
     uint64_t bytes_in, bytes_out;
     uint64_t duration_sum_us, first_byte_sum_us;
     uint64_t duration[HIST_BUCKETS], first_byte[HIST_BUCKETS];
-    uint64_t last_routed_us; /* clock_mono_us of the latest exchange begun; 0: none */
-    uint64_t in_flight;      /* a gauge: now */
+    uint64_t last_routed_us;    /* clock_mono_us of the latest exchange begun; 0: none */
+    uint64_t in_flight;         /* a gauge: now */
+    uint64_t held[STATS_NHELD]; /* gauges */
     uint64_t by_code[STATS_NCODES][STATS_NMETHODS];
 };
 void sampler_totals(const struct stats *stats, uint32_t cell, struct sampler_totals *out);

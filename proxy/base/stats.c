@@ -136,6 +136,9 @@ static void fold_version(struct stats_version *to, struct stats_version *from)
          SPAN(struct stats_version, requests, last_routed_us));
     stat_set(&from->last_routed_us, 0);
     stat_set(&from->in_flight, 0);
+    for (int i = 0; i < STATS_NHELD; i++)
+        stat_set(&from->held[i], 0);
+    stat_set(&from->waiting_since_us, 0);
 }
 
 static void fold_endpoint(struct stats_endpoint *to, struct stats_endpoint *from)

@@ -73,6 +73,14 @@ int stats_code_index(int status);
 int stats_code(int index); /* 0 for an unused index */
 const char *stats_method_name(enum stats_method m);
 
+/* What circuit breakers count of a version. */
+enum stats_held {
+    STATS_CONNECTIONS, /* open to its endpoints, idle ones included */
+    STATS_PENDING,     /* requests that wait for one */
+    STATS_RETRYING,    /* requests in their second or later try */
+    STATS_NHELD
+};
+
 /* Everything a version's traffic leaves behind. A *request* is an exchange with this version.
  */
 struct stats_version {
@@ -83,6 +91,7 @@ struct stats_version {
     stat_t connect_failed; /* attempts that never got a connection */
     stat_t retries;        /* second and later attempts */
     stat_t client_aborts;
+    stat_t pending_overflows, pending_timeouts; /* requests that got no connection in time */
     stat_t routed;              /* split decisions for this version, overrides left out */
     stat_t overridden;          /* decisions by override or flag */
     stat_t bytes_in, bytes_out; /* bodies: from clients, to clients */
@@ -92,6 +101,8 @@ struct stats_version {
     stat_t last_routed_us; /* gauge-like: clock_mono_us of the latest exchange begun */
     /* gauges: zeroed when the worker dies, never folded */
     stat_t in_flight;
+    stat_t held[STATS_NHELD]; /* if the service limits it */
+    stat_t waiting_since_us;  /* of the first that waits for a connection; 0: nobody */
 };
 
 struct stats_endpoint {

@@ -8,6 +8,7 @@
 #include "proxy/stream/announce.h"
 #include "proxy/stream/forward.h"
 #include "proxy/stream/metrics.h"
+#include "proxy/stream/pending.h"
 #include "proxy/upstream/outlier.h"
 #include "proxy/upstream/upconn.h"
 
@@ -119,6 +120,7 @@ static struct attempt *attempt_new(struct stream *s, const struct target *t)
     s->attempt = a;
     s->tries++;
     s->tried = t->ep;
+    s->endpoint_name = str_of(t->ep->name);
     return a;
 }
 
@@ -149,35 +151,41 @@ static struct upconn *connect_for(const struct stream *s, struct endpoint *ep, i
     return u;
 }
 
-bool attempt_start(struct stream *s, const struct target *t)
+enum attempt_begin attempt_start(struct stream *s, const struct target *t)
 {
-    struct attempt *a = attempt_new(s, t);
     int announce = s->service->conf->proxy_protocol;
-    bool pooled;
+    struct upconn *pooled = NULL;
+    struct attempt *a;
 
-    a->conn = s->fresh || announce ? NULL : pool_take(t->ep);
-    pooled = a->conn != NULL;
+    if (!breaker_turn(t->ep->breaker, &s->waiter))
+        return ATTEMPT_FULL;
+    if (!s->fresh && !announce)
+        pooled = pool_take(t->ep);
+    if (!pooled && !breaker_enter(t->ep->breaker, STATS_CONNECTIONS))
+        return ATTEMPT_FULL;
+    pending_leave(s);
+    a = attempt_new(s, t);
     if (announce)
         a->conn = connect_for(s, t->ep, announce);
-    else if (!pooled)
-        a->conn = upconn_connect(t->ep, on_open);
+    else
+        a->conn = pooled ? pooled : upconn_connect(t->ep, on_open);
     if (!a->conn) {
         count_failure(a, END_CONNECT_FAILED);
         attempt_finish(a);
-        return false;
+        return ATTEMPT_FAILED;
     }
     upconn_borrow(a->conn, &answer_ops, a, &a->resp);
     if (s->req.trailers)
         upconn_keep_trailers(a->conn, arena_alloc(&s->arena, H1_TRAILER_MAX), H1_TRAILER_MAX);
     if (!send_request(a)) {
         stream_fail(s, END_BAD_REQUEST, 431, STR("the request head is too large to forward"));
-        return true;
+        return ATTEMPT_UNDER_WAY;
     }
     if (pooled)
         forwarded(a);
     else
         start_deadline(a, END_CONNECT_TIMEOUT);
-    return true;
+    return ATTEMPT_UNDER_WAY;
 }
 
 static void on_grave(void *arg)

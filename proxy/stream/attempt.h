@@ -23,8 +23,13 @@ struct attempt { /* owned by its stream */
     struct head resp;
 };
 
-/* Try TARGET with what the stream has so far. False: connecting failed at once. */
-bool attempt_start(struct stream *s, const struct target *t) MUST_CHECK;
+enum attempt_begin {
+    ATTEMPT_UNDER_WAY,
+    ATTEMPT_FAILED, /* connecting failed at once */
+    ATTEMPT_FULL    /* no idle connection, and no more may be opened now: there is no attempt */
+};
+/* Try TARGET with what the stream has so far. */
+enum attempt_begin attempt_start(struct stream *s, const struct target *t) MUST_CHECK;
 bool attempt_body_kept(struct attempt *a, struct str bytes);
 bool attempt_body(struct attempt *a, struct block *b);
 void attempt_body_end(struct attempt *a);

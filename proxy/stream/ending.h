@@ -28,6 +28,10 @@ enum blame {
     X(NO_CONFIG, "no_config", 503, "no configuration yet", BLAME_PROXY)                        \
     X(NO_ENDPOINT, "no_endpoint", 503, "no healthy endpoint", BLAME_VERSION)                   \
     X(MAX_REQUESTS, "max_requests", 503, "too many requests at a time", BLAME_PROXY)           \
+    X(PENDING_FULL, "pending_full", 503, "too many requests wait for a connection",            \
+      BLAME_VERSION)                                                                           \
+    X(PENDING_TIMEOUT, "pending_timeout", 503, "no connection became free in time",            \
+      BLAME_VERSION)                                                                           \
     X(CONNECT_FAILED, "connect_failed", 502, "cannot connect to the upstream", BLAME_VERSION)  \
     X(CONNECT_TIMEOUT, "connect_timeout", 504, "connecting to the upstream timed out",         \
       BLAME_VERSION)                                                                           \

@@ -37,9 +37,19 @@ void metrics_connect_failed(struct stream *s)
     stat_add(&row(s)->connect_failed, 1);
 }
 
+void metrics_pending(struct stream *s, enum ending why)
+{
+    struct stats_version *v = row(s);
+
+    stat_add(why == END_PENDING_FULL ? &v->pending_overflows : &v->pending_timeouts, 1);
+}
+
 static bool judged(const struct stream *s)
 {
-    return s->version && s->tries + (s->why == END_NO_ENDPOINT) > 0 &&
+    bool refused = s->why == END_NO_ENDPOINT || s->why == END_PENDING_FULL ||
+                   s->why == END_PENDING_TIMEOUT;
+
+    return s->version && (s->tries > 0 || refused) &&
            (ending_row(s->why)->blame != BLAME_CLIENT || s->down != HALF_IDLE);
 }
 

@@ -259,6 +259,7 @@ struct plane *plane_new(struct loop *l, const struct plane_options *o)
     io_set_init(&p->ios, l);
     init_queues(p);
     pool_init(&p->pool, &p->ios, p->deadlines, p->stats, o->workers);
+    breakers_init(&p->pool.breakers, l, o->stats, o->slot, o->workers);
     slab_init(&p->conns, sizeof(struct conn), KEEP_CONNS);
     slab_init(&p->streams, sizeof(struct stream), KEEP_STREAMS);
     slab_init(&p->attempts, sizeof(struct attempt), KEEP_STREAMS);

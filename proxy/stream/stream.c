@@ -17,6 +17,7 @@
 #include "proxy/stream/forward.h"
 #include "proxy/stream/limits.h"
 #include "proxy/stream/metrics.h"
+#include "proxy/stream/pending.h"
 #include "proxy/stream/reply.h"
 
 #define STREAM_MAGIC 0x7374726du
@@ -27,7 +28,8 @@
 static const unsigned stream_edge[STREAM_NSTATES] = {
     [STREAM_READ] = TO(ROUTE) | TO(ANSWER) | TO(DONE), /* ANSWER: a malformed head */
     [STREAM_ROUTE] = TO(WAIT) | TO(ANSWER) | TO(DONE),
-    [STREAM_WAIT] = TO(WAIT) | TO(ANSWER) | TO(DONE), /* WAIT: a retry */
+    [STREAM_QUEUE] = TO(WAIT) | TO(ANSWER) | TO(DONE),
+    [STREAM_WAIT] = TO(WAIT) | TO(QUEUE) | TO(ANSWER) | TO(DONE), /* WAIT: a retry */
     [STREAM_ANSWER] = TO(DONE),
 };
 
@@ -54,7 +56,12 @@ static void on_expect_timeout(void *arg)
 
 static void on_delayed(void *arg)
 {
-    admit_delayed(CAST(stream, STREAM_MAGIC, arg));
+    struct stream *s = CAST(stream, STREAM_MAGIC, arg);
+
+    if (s->state == STREAM_QUEUE)
+        pending_expired(s);
+    else
+        admit_delayed(s);
 }
 
 struct stream *stream_new(struct plane *p, struct downstream to, struct str peer)
@@ -138,6 +145,7 @@ void stream_finish(struct stream *s, enum ending why)
     deadline_stop(&s->expect);
     deadline_stop(&s->delay);
     admit_end(s);
+    pending_leave(s);
     if (s->attempt)
         attempt_finish(s->attempt);
     metrics_end(s);
@@ -270,11 +278,25 @@ static void try_endpoints(struct stream *s)
             return;
         }
         stream_enter(s, STREAM_WAIT);
-        s->endpoint_name = str_of(b->targets[i].ep->name);
-        if (attempt_start(s, &b->targets[i]))
+        switch (pending_start(s, i)) {
+        case ATTEMPT_UNDER_WAY:
             return;
+        case ATTEMPT_FULL:
+            stream_enter(s, STREAM_QUEUE);
+            pending_wait(s);
+            return;
+        case ATTEMPT_FAILED:
+            break;
+        }
     } while (s->tries < most_tries(s) && s->service->conf->retry.on & CONF_RETRY_CONNECT);
     stream_fail(s, END_CONNECT_FAILED, 0, STR_NONE);
+}
+
+void stream_try(struct stream *s)
+{
+    try_endpoints(s);
+    if (s->state == STREAM_WAIT)
+        s->to.ops->resume(s->to.self); /* the body was held back */
 }
 
 static bool route(struct stream *s)

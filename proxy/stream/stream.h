@@ -19,6 +19,7 @@ struct stream;
 #define STREAM_STATES(X)                                                                       \
     X(READ, "reading the request head")                                                        \
     X(ROUTE, "choosing a service, a version and an endpoint")                                  \
+    X(QUEUE, "waiting for a connection to the version")                                        \
     X(WAIT, "an attempt is under way, nothing is answered yet")                                \
     X(ANSWER, "the answer is going down")                                                      \
     X(DONE, "over; freed when the turn is")
@@ -59,7 +60,9 @@ struct stream { /* owned by its conn, from stream_new to stream_finish */
     struct service_row *service;    /* NULL until routed */
     struct version_row *version;    /* NULL until chosen */
     struct attempt *attempt;
-    struct deadline expect, delay;
+    struct deadline expect;
+    struct deadline delay; /* of a fault; in QUEUE, until it is given up */
+    struct waiter waiter;
     struct grave grave;
 
     uint64_t wall_ms;
@@ -74,7 +77,7 @@ struct stream { /* owned by its conn, from stream_new to stream_finish */
     bool hold;                    /* the body waits for 100 (Continue) */
     bool replayable;              /* all of the request so far is in memory */
     bool fresh;                   /* the next attempt takes no pooled connection */
-    bool paused;                  /* held back by a fault: so is its body */
+    bool paused;                  /* held back by a fault or in QUEUE: so is its body */
     bool entered;                 /* counts as under way on its route */
     bool minted;                  /* send the sticky cookie */
     uint64_t lb_key;              /* hash of who asks; ring_hash only */
@@ -101,6 +104,8 @@ struct stream *stream_new(struct plane *p, struct downstream to, struct str peer
 void stream_start(struct stream *s);
 /* A request that admit_start held back goes on. */
 void stream_proceed(struct stream *s);
+/* One that waited for a connection looks for one again. */
+void stream_try(struct stream *s);
 /* More of the request's body. BYTES stay where they are as long as s->replayable; the other
  * takes the block over. False: enough for now, wait for ops->resume. */
 bool stream_body_kept(struct stream *s, struct str bytes);

@@ -22,12 +22,13 @@ static void fill_version(struct tables *t, struct version_row *v, const struct c
     uint32_t n = 0;
 
     v->conf = c;
+    v->breaker = breaker_use(&t->pool->breakers, s->name, c, &s->limits);
     v->used = arena_zalloc(a, c->nendpoints * sizeof(struct endpoint *));
     v->targets = arena_zalloc(a, c->nendpoints * sizeof(struct target));
     for (size_t i = 0; i < c->nendpoints; i++) {
         const struct conf_endpoint *e = &c->endpoints[i];
 
-        v->used[i] = pool_use(t->pool, e, tls);
+        v->used[i] = pool_use(t->pool, e, tls, v->breaker);
         if (!e->drain)
             v->targets[n++] = (struct target){v->used[i], e->cell, e->up};
     }
@@ -57,6 +58,7 @@ static void fill_service(struct tables *t, struct service_row *s, const struct c
     s->connect = deadline_queue(ds, c->timeouts.connect_ms);
     s->first_byte = deadline_queue(ds, c->timeouts.first_byte_ms);
     s->idle = deadline_queue(ds, c->timeouts.idle_ms);
+    s->pending = deadline_queue(ds, c->limits.pending_timeout_ms);
     s->versions = arena_zalloc(a, n * sizeof(struct version_row));
     for (size_t i = 0; i < n; i++)
         fill_version(t, &s->versions[i], &c->versions[i], c);
@@ -111,9 +113,11 @@ static void leave_endpoints(struct tables *t)
     for (size_t i = 0; i < t->conf->nservices; i++) {
         const struct service_row *s = &t->services[i];
 
-        for (size_t k = 0; k < s->conf->nversions; k++)
+        for (size_t k = 0; k < s->conf->nversions; k++) {
             for (size_t e = 0; e < s->conf->versions[k].nendpoints; e++)
                 pool_leave(t->pool, s->versions[k].used[e]);
+            breaker_unref(s->versions[k].breaker);
+        }
     }
 }
 

@@ -18,8 +18,9 @@
 
 struct version_row {
     const struct conf_version *conf;
-    struct endpoint **used; /* one for each of conf->endpoints, borrowed from the pool */
-    struct balance balance; /* over those that are not draining */
+    struct endpoint **used;  /* one for each of conf->endpoints, borrowed from the pool */
+    struct breaker *breaker; /* a reference; NULL: nothing is limited */
+    struct balance balance;  /* over those that are not draining */
     struct target *targets;
 };
 
@@ -30,7 +31,7 @@ struct service_row {
     uint64_t salt;
     struct retry_budget budget;
     uint64_t elsewhere, elsewhere_at_us; /* limits: requests in other workers, as of then */
-    struct deadline_queue *connect, *first_byte, *idle;
+    struct deadline_queue *connect, *first_byte, *idle, *pending;
 };
 
 struct route_row { /* what a route's limits need at hand */

@@ -61,6 +61,9 @@ static void endpoint_check(struct endpoint *ep)
     set_cell(ep, 0);
     LIST_REMOVE(ep, link);
     tls_session_clear(&ep->session);
+    if (ep->breaker)
+        LIST_REMOVE(ep, breaker_link);
+    breaker_unref(ep->breaker);
     xfree(ep->name);
     xfree(ep);
 }
@@ -110,19 +113,23 @@ static void set_address(struct endpoint *ep, const struct conf_endpoint *c)
     } /* else: every connection to it fails with EINVAL, which is what it deserves */
 }
 
-struct endpoint *pool_use(struct pool *p, const struct conf_endpoint *c, struct tls_client *tls)
+struct endpoint *pool_use(struct pool *p, const struct conf_endpoint *c, struct tls_client *tls,
+                          struct breaker *breaker)
 {
     uint64_t h = hash64(c->name, 0) % ARRAY_LEN(p->endpoints);
     struct endpoint *ep;
 
     LIST_FOREACH (ep, &p->endpoints[h], link)
-        if (ep->tls == tls && str_eq(str_of(ep->name), c->name))
+        if (ep->tls == tls && ep->breaker == breaker && str_eq(str_of(ep->name), c->name))
             break;
     if (!ep) {
         ep = xcalloc(1, sizeof(*ep));
         ep->magic = ENDPOINT_MAGIC;
         ep->pool = p;
         ep->tls = tls;
+        ep->breaker = breaker_ref(breaker);
+        if (breaker)
+            LIST_INSERT_HEAD(&breaker->endpoints, ep, breaker_link);
         ep->name = xstrndup(c->name.p, c->name.n);
         TAILQ_INIT(&ep->idle);
         set_address(ep, c);
@@ -180,10 +187,11 @@ void pool_closed(struct endpoint *ep)
 
 bool pool_put(struct endpoint *ep, struct upconn *u)
 {
-    if (ep->users == 0 || ep->idle_count >= ep->pool->idle_max)
+    if (ep->users == 0 || ep->idle_count >= ep->pool->idle_max || breaker_yields(ep->breaker))
         return false;
     TAILQ_INSERT_HEAD(&ep->idle, u, idle_link);
     ep->idle_count++;
+    breaker_idle(ep->breaker, 1);
     publish(ep);
     return true;
 }
@@ -192,5 +200,6 @@ void pool_remove(struct endpoint *ep, struct upconn *u)
 {
     TAILQ_REMOVE(&ep->idle, u, idle_link);
     ep->idle_count--;
+    breaker_idle(ep->breaker, -1);
     publish(ep);
 }

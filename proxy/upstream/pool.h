@@ -11,6 +11,7 @@
 #include "proxy/event/deadline.h"
 #include "proxy/event/io.h"
 #include "proxy/event/tls_client.h"
+#include "proxy/upstream/breaker.h"
 #include "proxy/upstream/latency.h"
 
 #define POOL_IDLE_TOTAL 1024  /* idle connections to one endpoint, all workers together */
@@ -26,6 +27,8 @@ struct endpoint { /* owned by the pool */
     socklen_t sa_len;
     struct tls_client *tls; /* NULL: plain; borrowed, outlives the pool */
     struct tls_session session;
+    struct breaker *breaker; /* a reference; NULL: any number of connections */
+    LIST_ENTRY(endpoint) breaker_link;
     char *name;           /* "127.0.0.1:9001" */
     unsigned users;       /* snapshots that name it */
     unsigned in_flight;   /* attempts under way */
@@ -36,7 +39,7 @@ struct endpoint { /* owned by the pool */
     unsigned failed_in_row;    /* outlier: failures since the last good answer */
     unsigned pauses;           /* outlier: ejections close to each other */
     uint64_t ejected_until_us; /* outlier: 0 or a time of the past: not ejected */
-    TAILQ_HEAD(, upconn) idle;
+    TAILQ_HEAD(upconn_list, upconn) idle;
 };
 
 struct pool { /* owned by the plane */
@@ -44,6 +47,7 @@ struct pool { /* owned by the plane */
     struct deadline_queue *idle_queue;
     struct stats_slab *stats;
     struct slab upconns;
+    struct breakers breakers;
     unsigned idle_max;  /* an endpoint, this worker */
     unsigned ejections; /* so far: who lists live endpoints looks again when it moves */
     LIST_HEAD(, endpoint) endpoints[256];
@@ -53,10 +57,10 @@ void pool_init(struct pool *p, struct io_set *ios, struct deadlines *ds,
                struct stats_slab *stats, unsigned workers);
 void pool_release(struct pool *p); /* closes idle connections; none may be lent */
 
-/* The endpoint at C's address, spoken to by TLS (NULL: plain), with one more user; gauges go to
- * C's cell from now on. */
-struct endpoint *pool_use(struct pool *p, const struct conf_endpoint *c,
-                          struct tls_client *tls);
+/* The endpoint at C's address, spoken to by TLS (NULL: plain) and counted by BREAKER (may be
+ * NULL), with one more user; gauges go to C's cell from now on. */
+struct endpoint *pool_use(struct pool *p, const struct conf_endpoint *c, struct tls_client *tls,
+                          struct breaker *breaker);
 /* One user less; without users its idle connections are closed and it goes with the last. */
 void pool_leave(struct pool *p, struct endpoint *ep);
 /* The most recently used idle connection, lent to the caller (upconn_borrow); NULL: none. */

@@ -69,6 +69,7 @@ struct upconn *upconn_connect(struct endpoint *ep, loop_cb *on_open)
         int why = errno;
 
         slab_put(&ep->pool->upconns, u);
+        breaker_leave(ep->breaker, STATS_CONNECTIONS);
         errno = why;
         return NULL;
     }
@@ -112,6 +113,7 @@ void upconn_close(struct upconn *u)
     io_close(&u->io);
     u->state = UPCONN_CLOSED;
     u->borrower = NULL;
+    breaker_leave(u->ep->breaker, STATS_CONNECTIONS);
     loop_bury(u->io.set->loop, &u->grave, bury, u);
 }
 

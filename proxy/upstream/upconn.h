@@ -51,7 +51,8 @@ struct upconn { /* owned by its endpoint, from upconn_connect to upconn_close */
     bool single;             /* it speaks for one client: never pooled */
 };
 
-/* Connect to EP for a borrower. NULL: errno; nothing follows. ON_OPEN runs once connected. */
+/* Connect to EP for a borrower, who made sure that there may be one more (breaker_enter): it
+ * counts until it is closed. NULL: errno; nothing follows. ON_OPEN runs once connected. */
 struct upconn *upconn_connect(struct endpoint *ep, loop_cb *on_open);
 /* The answer goes to OPS with SELF; its head is parsed into HEAD. Right after pool_take or
  * upconn_connect. */
