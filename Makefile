@@ -55,6 +55,9 @@ LINK.asan := -fsanitize=address,undefined
 LINK.fuzz := -fsanitize=address,undefined
 ifeq ($(MODE),fuzz)
 CC := clang
+# For fuzz_h1_diff: the C sources in Debian's node-llhttp.
+LLHTTP := $(if $(wildcard /usr/share/llhttp/llhttp.c),llhttp api http)
+PKG_CFLAGS += $(if $(LLHTTP),-DLLHTTP_STRICT_MODE=1 -I/usr/share/include/llhttp)
 endif
 
 ALLC := -std=gnu11 -D_GNU_SOURCE -DSLUICE_VERSION='"$(VERSION)"' $(WARN) $(if $(DEV),-Werror) \
@@ -142,6 +145,11 @@ asan debug:
 
 fuzz:
 	@scripts/fuzz.sh $(T)
+
+$(B)/llhttp/%.o: /usr/share/llhttp/%.c
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALLC) -w -fno-sanitize=undefined -c -o $@ $<
+$(B)/fuzz_h1_diff: $(LLHTTP:%=$(B)/llhttp/%.o)
 
 # One fuzz target: make MODE=fuzz build/fuzz/fuzz_NAME
 $(B)/fuzz_%: $(B)/tests/fuzz/fuzz_%.o $(LIB)

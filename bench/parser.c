@@ -2,11 +2,20 @@
  * parser.c - how fast heads are parsed: a browser's usual request, again and again.
  *
  *   parser [SECONDS]
+ *
+ * Beside it, where they are installed: llhttp (compiled in with HAVE_LLHTTP, see run.sh) and
+ * picohttpparser (as libh2o has it, a shared library). Both only find the fields: they judge
+ * neither host, lengths, look-alikes nor what Connection names, and hash no names.
  */
 #include "proxy/base/check.h"
 #include "proxy/http/h1_parse.h"
 #include "proxy/http/head_write.h"
 
+#ifdef HAVE_LLHTTP
+#include <llhttp.h>
+#endif
+
+#include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -37,33 +46,93 @@ static uint64_t cpu_us(void)
     return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
 }
 
-static size_t parse(char *room, bool rewrite)
+static size_t parse_into(struct head *h)
 {
-    static struct head h;
     struct h1_parser p;
-    struct out o;
 
     h1_parser_request(&p);
-    if (h1_parse(&p, &h, request.p, request.n) != H1_DONE)
+    if (h1_parse(&p, h, request.p, request.n) != H1_DONE)
         abort();
-    if (!rewrite)
-        return h.size;
-    o = out_init(room, 4096);
+    return h->size;
+}
+
+static size_t parse(void)
+{
+    static struct head h;
+
+    return parse_into(&h);
+}
+
+static size_t parse_and_rewrite(void)
+{
+    static char room[4096];
+    static struct head h;
+    struct out o = out_init(room, sizeof(room));
+
+    parse_into(&h);
     head_write_request(&o, &h);
     head_write_end_to_end(&o, &h, NULL);
     head_write_end(&o);
     return o.n;
 }
 
-static void measure(const char *what, bool rewrite, double seconds)
+#ifdef HAVE_LLHTTP
+static struct str spans[HEAD_MAX_FIELDS * 2 + 2];
+static size_t nspans;
+
+static int on_span(llhttp_t *p, const char *at, size_t n)
 {
-    static char room[4096];
+    (void)p;
+    spans[nspans++] = (struct str){at, n};
+    return 0;
+}
+
+static size_t parse_llhttp(void)
+{
+    static const llhttp_settings_t settings = {
+        .on_url = on_span, .on_header_field = on_span, .on_header_value = on_span};
+    llhttp_t p;
+
+    nspans = 0;
+    llhttp_init(&p, HTTP_REQUEST, &settings);
+    if (llhttp_execute(&p, request.p, request.n) != HPE_OK)
+        abort();
+    return nspans;
+}
+#endif
+
+struct phr_header { /* as picohttpparser has it */
+    const char *name;
+    size_t name_n;
+    const char *value;
+    size_t value_n;
+};
+typedef int phr_parse_request(const char *buf, size_t n, const char **method, size_t *method_n,
+                              const char **path, size_t *path_n, int *minor,
+                              struct phr_header *fields, size_t *nfields, size_t last_n);
+static phr_parse_request *phr;
+
+static size_t parse_pico(void)
+{
+    static struct phr_header fields[HEAD_MAX_FIELDS];
+    const char *method, *path;
+    size_t method_n, path_n, nfields = HEAD_MAX_FIELDS;
+    int minor;
+
+    if (phr(request.p, request.n, &method, &method_n, &path, &path_n, &minor, fields, &nfields,
+            0) != (int)request.n)
+        abort();
+    return nfields;
+}
+
+static void measure(const char *what, size_t (*run)(void), double seconds)
+{
     uint64_t start = cpu_us(), now = start, rounds = 0;
     volatile size_t sink = 0;
 
     while (now - start < (uint64_t)(seconds * 1e6)) {
         for (int i = 0; i < 1000; i++)
-            sink += parse(room, rewrite);
+            sink += run();
         rounds += 1000;
         now = cpu_us();
     }
@@ -75,8 +144,14 @@ static void measure(const char *what, bool rewrite, double seconds)
 int main(int argc, char **argv)
 {
     double seconds = argc > 1 ? atof(argv[1]) : 1;
+    void *h2o = dlopen("libh2o-evloop.so.0.13", RTLD_NOW);
 
-    measure("parse", false, seconds);
-    measure("parse and rewrite", true, seconds);
+    measure("parse", parse, seconds);
+    measure("parse and rewrite", parse_and_rewrite, seconds);
+#ifdef HAVE_LLHTTP
+    measure("llhttp", parse_llhttp, seconds);
+#endif
+    if (h2o && (phr = (phr_parse_request *)dlsym(h2o, "phr_parse_request")))
+        measure("picohttpparser", parse_pico, seconds);
     return 0;
 }

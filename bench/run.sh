@@ -16,6 +16,16 @@ for tool in relay origin shaker; do
     ${CC:-cc} -O2 -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -o "$build/bench/$tool" \
         "bench/$tool.c" -lssl -lcrypto
 done
-${CC:-cc} -O2 -std=gnu11 -D_GNU_SOURCE -I. -o "$build/bench/parser" bench/parser.c \
-    "$build/libsluice.a" -lm
+llhttp=/usr/share/llhttp # from Debian's node-llhttp
+flags=
+for source in llhttp api http; do
+    [ -f $llhttp/$source.c ] || continue
+    ${CC:-cc} -O2 -w -DLLHTTP_STRICT_MODE=1 -I/usr/share/include/llhttp -c \
+        -o "$build/bench/$source.o" "$llhttp/$source.c"
+    flags="-DHAVE_LLHTTP -DLLHTTP_STRICT_MODE=1 -I/usr/share/include/llhttp"
+done
+# shellcheck disable=SC2086
+${CC:-cc} -O2 -std=gnu11 -D_GNU_SOURCE -I. $flags -o "$build/bench/parser" bench/parser.c \
+    ${flags:+"$build"/bench/llhttp.o "$build"/bench/api.o "$build"/bench/http.o} \
+    "$build/libsluice.a" -lm -ldl
 exec python3 bench/compare.py --build "$build"

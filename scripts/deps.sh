@@ -11,7 +11,8 @@ build="gcc make pkg-config libevent-dev libssl-dev libjansson-dev libhiredis-dev
 libcurl4-openssl-dev libsqlite3-dev"
 run="liburing-dev python3 redis-server check curl openssl"
 extra="clang libclang-rt-14-dev clang-format clang-tidy cppcheck mandoc haproxy nginx wrk
-nghttp2-client strace procps goaccess prometheus"
+nghttp2-client strace procps goaccess prometheus node-llhttp
+libh2o-evloop0.13"
 
 packages="$build $run"
 install=no check=no
