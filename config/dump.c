@@ -118,10 +118,39 @@ static void put_matches(struct dumper *d, const struct field *f, const char *bas
             continue;
         if (shown++ == 0)
             writer_open_flat(d->w, str_of(f->name), '{');
-        put_text(d, list[i].name, list[i].value);
+        if (list[i].present)
+            writer_bool(d->w, list[i].name, true);
+        else
+            put_text(d, list[i].name, list[i].value);
     }
     if (shown > 0)
         writer_close(d->w, '}');
+}
+
+static void put_headers(struct dumper *d, const struct field *f, const char *base)
+{
+    size_t n;
+    const struct conf_header *list = field_array(f, base, &n);
+
+    if (n == 0)
+        return;
+    writer_open_flat(d->w, str_of(f->name), '{');
+    for (size_t i = 0; i < n; i++)
+        put_text(d, list[i].name, list[i].value);
+    writer_close(d->w, '}');
+}
+
+static void put_texts(struct dumper *d, const struct field *f, const char *base)
+{
+    size_t n;
+    const struct str *list = field_array(f, base, &n);
+
+    if (n == 0)
+        return;
+    writer_open_flat(d->w, str_of(f->name), '[');
+    for (size_t i = 0; i < n; i++)
+        put_text(d, STR_NONE, list[i]);
+    writer_close(d->w, ']');
 }
 
 static void put_keys(struct dumper *d, const struct field *f, const char *base)
@@ -236,9 +265,16 @@ static void put_field(struct dumper *d, const struct field *f, const char *base)
     case FIELD_NETWORKS:
         put_networks(d, f, base);
         break;
+    case FIELD_HEADERS:
+        put_headers(d, f, base);
+        break;
+    case FIELD_TEXTS:
+        put_texts(d, f, base);
+        break;
     case FIELD_SERVICE:
         memcpy(&index, base + f->offset, sizeof(index));
-        writer_text(d->w, key, d->c->services[index].name);
+        if (index != CONF_NO_SERVICE)
+            writer_text(d->w, key, d->c->services[index].name);
         break;
     case FIELD_VERSION:
         memcpy(&index, base + f->offset, sizeof(index));

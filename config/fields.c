@@ -57,6 +57,28 @@ static bool no_predicate(const void *group)
     return ((const struct conf_route *)group)->flag_key.n == 0;
 }
 
+static bool no_matches(const void *group)
+{
+    return ((const struct conf_route *)group)->nmatches == 0;
+}
+
+static bool no_redirect(const void *group)
+{
+    return ((const struct conf_redirect *)group)->to.n == 0;
+}
+
+static bool no_respond(const void *group)
+{
+    return ((const struct conf_respond *)group)->status == 0;
+}
+
+static bool no_edit(const void *group)
+{
+    const struct conf_edit *e = group;
+
+    return e->nset + e->nadd + e->nremove == 0;
+}
+
 static const struct word sticky_words[] = {{"cookie", CONF_STICKY_COOKIE},
                                            {"header", CONF_STICKY_HEADER},
                                            {"client_ip", CONF_STICKY_IP},
@@ -103,6 +125,10 @@ static const struct word io_uring_words[] = {{"auto", CONF_IO_URING_AUTO},
                                              {"on", CONF_IO_URING_ON},
                                              {"off", CONF_IO_URING_OFF},
                                              {NULL, 0}};
+static const struct word keep_words[] = {
+    {"path", CONF_KEEP_PATH}, {"query", CONF_KEEP_QUERY}, {NULL, 0}};
+static const struct word escapes_words[] = {
+    {"keep", CONF_ESCAPES_KEEP}, {"reject", CONF_ESCAPES_REJECT}, {NULL, 0}};
 
 static const struct field control_fields[] = {
     {"socket", FIELD_TEXT, FORM_SOCKET, AT(conf_control, socket),
@@ -225,6 +251,10 @@ static const struct field timeouts_fields[] = {
      .fallback = "30s", .doc = "From the request sent to the head of its answer; 0s: no limit"},
     {"idle", FIELD_DURATION, AT(conf_timeouts, idle_ms), .max = 24 * HOUR, .fallback = "60s",
      .doc = "Without a byte in either direction, inside an exchange; 0s: no limit"},
+    {"request", FIELD_DURATION, AT(conf_timeouts, request_ms), .max = 24 * HOUR,
+     .fallback = "0s",
+     .doc = "From the head of a request to the end of its answer, all tries together; 0s: no "
+            "limit"},
 };
 TABLE(timeouts_table, conf_timeouts, "timeouts", timeouts_fields);
 
@@ -392,14 +422,60 @@ static const struct field fault_fields[] = {
      .doc = "Only requests with these header fields and exact values"},
 };
 TABLE(fault_table, conf_fault, "fault", fault_fields);
+static const struct field route_match_fields[] = {
+    {"header", FIELD_MATCHES, MANY(conf_route, matches), .min = CONF_MATCH_HEADER,
+     .doc = "Header fields and the exact values they must have; true: any value"},
+    {"cookie", FIELD_MATCHES, MANY(conf_route, matches), .min = CONF_MATCH_COOKIE,
+     .doc = "Cookies and the exact values they must have; true: any value"},
+    {"query", FIELD_MATCHES, MANY(conf_route, matches), .min = CONF_MATCH_QUERY,
+     .doc = "Parameters of the query and the exact values, decoded, that they must have; true: "
+            "any value"},
+};
+TABLE(route_match_table, conf_route, "match", route_match_fields);
+
+static const struct field redirect_fields[] = {
+    {"to", FIELD_TEXT, FORM_LOCATION, .required = true, AT(conf_redirect, to),
+     .doc = "Path, or URL with a path, that the client is sent to"},
+    {"status", FIELD_NUMBER, AT(conf_redirect, status), .min = 301, .max = 308,
+     .fallback = "302", .doc = "301, 302, 303, 307 or 308"},
+    {"keep", FIELD_WORDS, AT(conf_redirect, keep), .words = keep_words,
+     .fallback = "path query",
+     .doc = "What of the request is appended: the path behind the prefix of the route, the "
+            "query"},
+};
+TABLE(redirect_table, conf_redirect, "redirect", redirect_fields);
+
+static const struct field respond_fields[] = {
+    {"status", FIELD_NUMBER, .required = true, AT(conf_respond, status), .min = 200, .max = 599,
+     .doc = "Status of the answer"},
+    {"body", FIELD_TEXT, FORM_BODY, AT(conf_respond, body), .computed = "no body",
+     .doc = "Body of the answer, at most 4096 bytes; text/plain if the headers do not say"},
+    {"headers", FIELD_HEADERS, MANY(conf_respond, headers),
+     .doc = "Header fields of the answer"},
+};
+TABLE(respond_table, conf_respond, "respond", respond_fields);
+
+static const struct field edit_fields[] = {
+    {"set", FIELD_HEADERS, MANY(conf_edit, set), .doc = "Fields that replace all of that name"},
+    {"add", FIELD_HEADERS, MANY(conf_edit, add), .doc = "Fields that come on top"},
+    {"remove", FIELD_TEXTS, FORM_EDITABLE, MANY(conf_edit, remove),
+     .doc = "Names of fields that are not passed on"},
+};
+TABLE(edit_table, conf_edit, "edit", edit_fields);
 
 static const struct field route_fields[] = {
     {"host", FIELD_TEXT, FORM_HOST, AT(conf_route, host), .computed = "any host",
-     .doc = "Host of the request, without a port"},
+     .doc = "Host of the request, without a port; *.example.com: every name below"},
     {"path", FIELD_TEXT, FORM_PREFIX, AT(conf_route, path), .fallback = "/",
      .doc = "Prefix of the path; the longest one wins"},
-    {"service", FIELD_SERVICE, .required = true, AT(conf_route, service),
-     .doc = "Service that answers"},
+    {"path_exact", FIELD_TEXT, FORM_PREFIX, AT(conf_route, path_exact),
+     .doc = "Instead: the whole path"},
+    {"path_regex", FIELD_TEXT, FORM_REGEX, AT(conf_route, path_regex),
+     .doc = "Instead: a regular expression (PCRE2) that matches anywhere in the path"},
+    {"methods", FIELD_TEXTS, FORM_METHOD, MANY(conf_route, methods), .computed = "any method",
+     .doc = "Methods of the request, in the case in which they are sent"},
+    {"match", FIELD_GROUP, .of = &route_match_table, .absent = no_matches,
+     .computed = "no condition", .doc = "What else the request must have; all of it must hold"},
     {"flag", FIELD_GROUP, .of = &predicate_table, .absent = no_predicate,
      .computed = "no condition", .doc = "Feature flag that must hold for the route to match"},
     {"rate_limit", FIELD_GROUP, AT(conf_route, rate), .of = &rate_table, .absent = no_rate,
@@ -411,6 +487,24 @@ static const struct field route_fields[] = {
      .doc = "Bytes of the longest request body; 0: any length"},
     {"fault", FIELD_GROUP, AT(conf_route, fault), .of = &fault_table, .absent = no_fault,
      .computed = "none", .doc = "Faults for drills"},
+    {"service", FIELD_SERVICE, AT(conf_route, service),
+     .doc = "Service that answers; this, redirect or respond is required"},
+    {"redirect", FIELD_GROUP, AT(conf_route, redirect), .of = &redirect_table,
+     .absent = no_redirect, .doc = "Send the client elsewhere"},
+    {"respond", FIELD_GROUP, AT(conf_route, respond), .of = &respond_table,
+     .absent = no_respond, .doc = "Give a fixed answer"},
+    {"escapes", FIELD_WORD, AT(conf_route, escapes), .words = escapes_words, .fallback = "keep",
+     .doc = "A path with %2F, %5C, %3B, %23 or %3F: passed on as it is, or refused with 400"},
+    {"rewrite", FIELD_TEXT, FORM_PREFIX, AT(conf_route, rewrite), .computed = "no change",
+     .doc = "Path that replaces what of the path matched; $1 to $9 are the groups of "
+            "path_regex"},
+    {"timeout", FIELD_DURATION, AT(conf_route, timeout_ms), .max = 24 * HOUR, .fallback = "0s",
+     .doc = "From the head of the request to the end of its answer, all tries together; 0s: "
+            "what the service says"},
+    {"request_headers", FIELD_GROUP, AT(conf_route, request), .of = &edit_table,
+     .absent = no_edit, .doc = "Changes to the header fields of the request"},
+    {"response_headers", FIELD_GROUP, AT(conf_route, response), .of = &edit_table,
+     .absent = no_edit, .doc = "Changes to the header fields of the service's answer"},
 };
 TABLE(route_table, conf_route, "route", route_fields);
 
@@ -455,8 +549,9 @@ static const struct field root_fields[] = {
     {"services", FIELD_MAP, .required = true, MANY(conf, services), .of = &service_table,
      .doc = "What requests are sent to, by name"},
     {"routes", FIELD_LIST, .required = true, MANY(conf, routes), .of = &route_table,
-     .doc = "Which request goes to which service: most specific host, then longest path, then "
-            "the first in the file"},
+     .doc = "Which request goes to which service: most specific host, then exact path, "
+            "longest prefix, regular expression, then most conditions, then the first in the "
+            "file"},
     {"flags", FIELD_GROUP, AT(conf, flags), .of = &flags_table, .marked = true,
      .absent = no_flags, .computed = "no flags", .doc = "Feature flags"},
     {"access_log", FIELD_GROUP, AT(conf, access_log), .of = &log_table,

@@ -25,10 +25,12 @@ enum field_kind {
     FIELD_LIST,      /* array of objects: array of structs */
     FIELD_ENDPOINTS, /* array of addresses: array of conf_endpoint */
     FIELD_WEIGHTS,   /* object version -> per cent: conf_version.weight */
-    FIELD_MATCHES,   /* object name -> value: appends to conf_override.matches, kind = .min */
+    FIELD_MATCHES,   /* object name -> value or true: appends conf_match of kind .min */
+    FIELD_HEADERS,   /* object name -> value: array of conf_header */
+    FIELD_TEXTS,     /* array of texts: array of struct str, checked by .form */
     FIELD_KEYS,      /* array of sources: array of conf_key */
     FIELD_NETWORKS,  /* array of address prefixes: array of struct network */
-    FIELD_SERVICE,   /* name of a service: size_t index */
+    FIELD_SERVICE,   /* name of a service: size_t index; default CONF_NO_SERVICE */
     FIELD_VERSION    /* name of a version of the service around it: size_t index */
 };
 
@@ -42,9 +44,14 @@ enum text_form {
     FORM_LISTEN,   /* address to bind, port 0 allowed; fills the listener */
     FORM_LOOPBACK, /* address to bind on this machine only */
     FORM_TOKEN,    /* RFC 9110 token */
-    FORM_HOST,     /* host of a request, made lower case */
+    FORM_METHOD,   /* RFC 9110 token */
+    FORM_EDITABLE, /* name of a header field that may be changed, made lower case */
+    FORM_HOST,     /* host of a request, "*." in front allowed, made lower case */
     FORM_PREFIX,   /* path of a request */
     FORM_TARGET,   /* path of a request, with a query */
+    FORM_REGEX,    /* regex.h */
+    FORM_LOCATION, /* "/path" or "http[s]://host/path" */
+    FORM_BODY,     /* at most CONF_BODY_MAX bytes */
     FORM_NAME,     /* conf_name_ok */
     FORM_FLAG_KEY,
     FORM_RATE_KEY, /* cookie:NAME, header:NAME, client_ip or none */

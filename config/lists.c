@@ -2,6 +2,7 @@
  * lists.c - the fields with a notation of their own: endpoints, weights, matches, keys,
  * networks.
  */
+#include "config/header.h"
 #include "config/load.h"
 #include "config/units.h"
 
@@ -145,7 +146,7 @@ void load_weights(struct loader *l, struct node *n)
 
 static void load_match(struct loader *l, struct node *n, struct conf_match *m)
 {
-    if (!unit_token(n->key)) {
+    if (m->kind != CONF_MATCH_QUERY && !unit_token(n->key)) {
         (void)diag_at(l->d, n, AT_KEY, "not the name of a %s: \"%.*s\"",
                       m->kind == CONF_MATCH_HEADER ? "header field" : "cookie",
                       STR_ARG(n->key));
@@ -154,7 +155,8 @@ static void load_match(struct loader *l, struct node *n, struct conf_match *m)
     m->name = arena_str(l->a, n->key);
     if (m->kind == CONF_MATCH_HEADER)
         lower(m->name);
-    if (load_string(l, n, &m->value))
+    m->present = n->kind == NODE_BOOL && json_is_true(n->json);
+    if (!m->present && load_string(l, n, &m->value))
         load_keep_secret(l, n, m->value);
 }
 
@@ -172,6 +174,36 @@ void load_matches(struct loader *l, const struct field *f, struct node *n, char 
         load_match(l, m, &list[have++]);
     }
     field_set_array(f, base, list, have);
+}
+
+static bool load_header(struct loader *l, struct node *n, struct conf_header *h)
+{
+    const char *error = header_error(n->key);
+
+    if (error)
+        (void)diag_at(l->d, n, AT_KEY, "%s: \"%.*s\"", error, STR_ARG(n->key));
+    if (!load_string(l, n, &h->value) || error)
+        return false;
+    load_keep_secret(l, n, h->value);
+    h->name = arena_str(l->a, n->key);
+    if (!header_value_ok(h->value)) {
+        (void)diag_at(l->d, n, AT_VALUE,
+                      "a value neither begins nor ends with a blank and has "
+                      "at most %d bytes",
+                      HEADER_VALUE_MAX);
+        return false;
+    }
+    return true;
+}
+
+void load_headers(struct loader *l, const struct field *f, struct node *n, char *base)
+{
+    struct conf_header *list = arena_zalloc(l->a, n->n * sizeof(*list) + 1);
+    size_t used = 0;
+
+    for (struct node *h = n->first; h; h = h->next)
+        used += load_header(l, h, &list[used]);
+    field_set_array(f, base, list, used);
 }
 
 bool load_key_source(struct loader *l, struct str text, struct conf_key *key)

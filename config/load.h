@@ -57,6 +57,7 @@ void load_wrong_kind(struct loader *l, const struct node *n, const char *want);
 void load_endpoints(struct loader *l, const struct field *f, struct node *n, char *base);
 void load_weights(struct loader *l, struct node *n);
 void load_matches(struct loader *l, const struct field *f, struct node *n, char *base);
+void load_headers(struct loader *l, const struct field *f, struct node *n, char *base);
 void load_keys(struct loader *l, const struct field *f, struct node *n, char *base);
 void load_networks(struct loader *l, const struct field *f, struct node *n, char *base);
 bool load_key_source(struct loader *l, struct str text, struct conf_key *key) MUST_CHECK;

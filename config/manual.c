@@ -27,6 +27,8 @@ static const char *kind_text(const struct field *f)
         [FIELD_ENDPOINTS] = "list of addresses",
         [FIELD_WEIGHTS] = "object of numbers",
         [FIELD_MATCHES] = "object of texts",
+        [FIELD_HEADERS] = "object of texts",
+        [FIELD_TEXTS] = "list of texts",
         [FIELD_KEYS] = "list of texts",
         [FIELD_NETWORKS] = "list of networks",
         [FIELD_SERVICE] = "name of a service",
@@ -38,6 +40,8 @@ static const char *kind_text(const struct field *f)
         [FORM_LOOPBACK] = "address", [FORM_TOKEN] = "text",    [FORM_HOST] = "host",
         [FORM_PREFIX] = "path",      [FORM_TARGET] = "path",   [FORM_NAME] = "name",
         [FORM_FLAG_KEY] = "text",    [FORM_REDIS] = "URL",     [FORM_RATE_KEY] = "key",
+        [FORM_METHOD] = "text",      [FORM_EDITABLE] = "text", [FORM_REGEX] = "pattern",
+        [FORM_LOCATION] = "URL",     [FORM_BODY] = "text",
     };
 
     return f->kind == FIELD_TEXT ? forms[f->form] : names[f->kind];

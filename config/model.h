@@ -66,7 +66,7 @@ struct conf_health {
 };
 
 struct conf_timeouts {
-    uint64_t connect_ms, first_byte_ms, idle_ms; /* 0: never */
+    uint64_t connect_ms, first_byte_ms, idle_ms, request_ms; /* 0: never */
 };
 
 enum { /* bits of conf_retry.on */
@@ -100,10 +100,11 @@ struct conf_limits {
     uint64_t pending_timeout_ms;
 };
 
-enum conf_match_kind { CONF_MATCH_HEADER, CONF_MATCH_COOKIE };
-struct conf_match { /* all of an override's matches must hold */
+enum conf_match_kind { CONF_MATCH_HEADER, CONF_MATCH_COOKIE, CONF_MATCH_QUERY };
+struct conf_match { /* all matches of an override or route must hold */
     enum conf_match_kind kind;
     struct str name, value; /* exact value; a field name is lower case */
+    bool present;           /* any value will do */
 };
 
 struct conf_override {
@@ -163,11 +164,55 @@ struct conf_fault {
     size_t nmatches;
 };
 
+struct conf_header {
+    struct str name, value; /* a token; no CTL, no blank at the ends */
+};
+
+struct conf_edit { /* of the header fields of a message: remove, set, add */
+    struct conf_header *set, *add;
+    size_t nset, nadd;
+    struct str *remove;
+    size_t nremove;
+};
+
+enum { CONF_KEEP_PATH = 1, CONF_KEEP_QUERY = 2 }; /* bits of conf_redirect.keep */
+struct conf_redirect {
+    struct str to;   /* "/path" or "https://host/path"; empty: no redirect */
+    uint32_t status; /* 301, 302, 303, 307, 308 */
+    unsigned keep;
+};
+
+struct conf_respond {
+    uint32_t status; /* 200..599; 0: no fixed answer */
+    struct str body;
+    struct conf_header *headers;
+    size_t nheaders;
+};
+
+#define CONF_BODY_MAX   4096 /* bytes of a fixed answer */
+#define CONF_NO_SERVICE SIZE_MAX
+enum conf_escapes { CONF_ESCAPES_KEEP, CONF_ESCAPES_REJECT };
+
 struct conf_route {
-    struct str host;                   /* lower case, no port; empty: any */
-    struct str path;                   /* prefix, matched by bytes; starts with '/' */
+    /* what it matches */
+    struct str host; /* lower case, no port; "*.example.com"; empty: any */
+    /* of the normalised path, by bytes; exactly one is not empty */
+    struct str path; /* prefix; starts with '/' */
+    struct str path_exact, path_regex;
+    struct str *methods; /* none: any */
+    size_t nmethods;
+    struct conf_match *matches;
+    size_t nmatches;
     struct str flag_key, flag_variant; /* predicate; key empty: none */
-    size_t service;
+    /* what it does: exactly one of these */
+    size_t service; /* index, or CONF_NO_SERVICE */
+    struct conf_redirect redirect;
+    struct conf_respond respond;
+    /* how */
+    enum conf_escapes escapes;
+    struct str rewrite;  /* stands for what of the path matched; empty: as it is */
+    uint64_t timeout_ms; /* of the whole exchange; 0: as the service says */
+    struct conf_edit request, response;
     struct conf_rate rate;
     struct conf_fault fault;
     uint32_t max_concurrent; /* exchanges under way, all workers together; 0: any */

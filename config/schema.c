@@ -44,6 +44,8 @@ static const char *pattern_of(const struct field *f)
     case FORM_LOOPBACK:
         return "^([0-9.]+|\\[[0-9a-fA-F:.]+\\]):[0-9]{1,5}$";
     case FORM_TOKEN:
+    case FORM_METHOD:
+    case FORM_EDITABLE:
         return "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$";
     case FORM_PREFIX:
         return "^/[^?#]*$";
@@ -135,6 +137,22 @@ static void put_members(struct writer *w, const char *type)
     writer_close(w, '}');
 }
 
+/* Texts, or true. */
+static void put_match_members(struct writer *w)
+{
+    put_type(w, "object");
+    writer_open_flat(w, STR("additionalProperties"), '{');
+    writer_open(w, STR("anyOf"), '[');
+    writer_open(w, STR_NONE, '{');
+    put_type(w, "string");
+    writer_close(w, '}');
+    writer_open(w, STR_NONE, '{');
+    writer_bool(w, STR("const"), true);
+    writer_close(w, '}');
+    writer_close(w, ']');
+    writer_close(w, '}');
+}
+
 static void put_value(struct writer *w, const struct field *f)
 {
     switch (f->kind) {
@@ -165,7 +183,13 @@ static void put_value(struct writer *w, const struct field *f)
         put_members(w, "number");
         break;
     case FIELD_MATCHES:
+        put_match_members(w);
+        break;
+    case FIELD_HEADERS:
         put_members(w, "string");
+        break;
+    case FIELD_TEXTS:
+        put_strings(w, f, pattern_of(f));
         break;
     case FIELD_ENDPOINTS:
         put_strings(w, f, "^(.+:[0-9]{1,5}|unix:/.+)$");

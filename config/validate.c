@@ -177,8 +177,112 @@ static void check_services(struct loader *l, const struct node *root)
 /* All that a route matches on, as one name. */
 static struct str route_condition(struct arena *a, const struct conf_route *r)
 {
-    return arena_printf(a, "%.*s\n%.*s\n%.*s\n%.*s", STR_ARG(r->host), STR_ARG(r->path),
-                        STR_ARG(r->flag_key), STR_ARG(r->flag_variant));
+    struct str s =
+        arena_printf(a, "%.*s\n%.*s\n%.*s\n%.*s\n%.*s\n%.*s", STR_ARG(r->host),
+                     STR_ARG(r->path), STR_ARG(r->path_exact), STR_ARG(r->path_regex),
+                     STR_ARG(r->flag_key), STR_ARG(r->flag_variant));
+
+    for (size_t i = 0; i < r->nmethods; i++)
+        s = arena_printf(a, "%.*s\n%.*s", STR_ARG(s), STR_ARG(r->methods[i]));
+    for (size_t i = 0; i < r->nmatches; i++)
+        s = arena_printf(a, "%.*s\n%d%d%.*s=%.*s", STR_ARG(s), r->matches[i].kind,
+                         r->matches[i].present, STR_ARG(r->matches[i].name),
+                         STR_ARG(r->matches[i].value));
+    return s;
+}
+
+/* One kind of path; the default prefix gives way. */
+static void check_route_path(struct loader *l, struct conf_route *r, struct node *n)
+{
+    bool exact = r->path_exact.n > 0, regex = r->path_regex.n > 0;
+
+    if (exact + regex + (node_get(n, STR("path")) != NULL) > 1)
+        (void)diag_at(l->d, n, AT_VALUE,
+                      "give one of \"path\", \"path_exact\" and \"path_regex\"");
+    if (exact || regex)
+        r->path = STR("");
+}
+
+static void check_redirect(struct loader *l, const struct conf_redirect *r, struct node *n)
+{
+    struct node *status = node_get(n, STR("status")), *to = node_get(n, STR("to"));
+
+    if (status && r->status > 303 && r->status < 307)
+        (void)diag_at(l->d, status, AT_VALUE, "must be 301, 302, 303, 307 or 308, is %u",
+                      r->status);
+    if (to && r->keep && memchr(r->to.p, '?', r->to.n))
+        (void)diag_at(l->d, to, AT_VALUE,
+                      "with a query of its own nothing can be appended: add \"keep\": []");
+}
+
+static void check_respond(struct loader *l, const struct conf_respond *r, struct node *n)
+{
+    if ((r->status == 204 || r->status == 205 || r->status == 304) && r->body.n > 0)
+        (void)diag_at(l->d, n, AT_VALUE, "an answer with status %u has no body", r->status);
+}
+
+static void check_route_action(struct loader *l, const struct conf_route *r, struct node *n)
+{
+    static const struct str for_services[] = {STR_INIT("rewrite"), STR_INIT("request_headers"),
+                                              STR_INIT("response_headers")};
+    struct node *service = node_get(n, STR("service")), *part;
+    struct node *redirect = node_get(n, STR("redirect")),
+                *respond = node_get(n, STR("respond"));
+
+    if (!service + !redirect + !respond != 2)
+        (void)diag_at(l->d, n, AT_VALUE,
+                      "give one of \"service\", \"redirect\" and \"respond\"");
+    for (size_t i = 0; !service && i < ARRAY_LEN(for_services); i++)
+        if ((part = node_get(n, for_services[i])))
+            (void)diag_at(l->d, part, AT_KEY, "only for routes to a service");
+    if (!service && r->timeout_ms > 0)
+        (void)diag_at(l->d, n, AT_VALUE, "\"timeout\" is only for routes to a service");
+    if (redirect)
+        check_redirect(l, &r->redirect, redirect);
+    if (respond)
+        check_respond(l, &r->respond, respond);
+}
+
+static void check_each_route(struct loader *l, const struct node *routes)
+{
+    for (struct node *n = routes->first; n; n = n->next) {
+        size_t before = l->d->list.n;
+
+        if (n->faulty)
+            continue;
+        check_route_path(l, n->target, n);
+        check_route_action(l, n->target, n);
+        n->faulty = l->d->list.n > before;
+    }
+}
+
+/* Regular expressions come after prefixes: behind an unconditional "/" they are never tried. */
+static void check_regexes(struct loader *l, const struct node *routes)
+{
+    struct names roots;
+
+    names_init(&roots, routes->n);
+    for (struct node *n = routes->first; n; n = n->next) {
+        const struct conf_route *r = n->target;
+
+        if (!n->faulty && str_eq(r->path, STR("/")) && r->nmethods + r->nmatches == 0 &&
+            r->flag_key.n == 0)
+            (void)names_add(&roots, r->host, n);
+    }
+    for (struct node *n = routes->first; n; n = n->next) {
+        const struct conf_route *r = n->target;
+        struct node *root = n->faulty || !r->path_regex.n ? NULL : names_find(&roots, r->host);
+        struct conf_diag *g;
+
+        if (!root)
+            continue;
+        g = diag_at(l->d, n, AT_VALUE,
+                    "never reached: the prefix \"/\" of the same host comes before every "
+                    "path_regex");
+        diag_hint(l->d, g, "write the route at %.*s as \"path_regex\": \"^/\", after this one",
+                  STR_ARG(diag_where(l->d, root)));
+    }
+    names_release(&roots);
 }
 
 /* Without "flags" no flag exists, so the route would never match. */
@@ -231,6 +335,8 @@ static void check_routes(struct loader *l, const struct node *root)
 
     if (!routes || routes->kind != NODE_ARRAY)
         return;
+    check_each_route(l, routes);
+    check_regexes(l, routes);
     names_init(&seen, routes->n);
     for (struct node *n = routes->first; n; n = n->next) {
         if (n->faulty)
@@ -238,7 +344,7 @@ static void check_routes(struct loader *l, const struct node *root)
         check_route_flag(l, root, n);
         if ((first = names_add(&seen, route_condition(&l->tmp, n->target), n)))
             report_second(l, n, AT_VALUE, first,
-                          "never reached: same host, path and flag as an earlier route");
+                          "never reached: same conditions as an earlier route");
         finish_route(l, n->target, n, &gauges);
     }
     names_release(&seen);

@@ -5,9 +5,11 @@
  * take the second half of the same way.
  */
 #include "config/expand.h"
+#include "config/header.h"
 #include "config/load.h"
 #include "config/units.h"
 #include "config/writer.h"
+#include "proxy/base/regex.h"
 
 #include <stdio.h>
 #include <sys/un.h>
@@ -105,9 +107,31 @@ static bool is_listen(struct loader *l, struct str s, bool loopback)
 
 static bool is_request_host(struct str s)
 {
+    if (str_starts(s, STR("*.")))
+        return unit_hostname(str_skip(s, 2));
     if (s.n > 2 && s.p[0] == '[' && s.p[s.n - 1] == ']')
         return unit_ip((struct str){s.p + 1, s.n - 2});
     return unit_hostname(s) || unit_ip(s);
+}
+
+/* "/path" or "http[s]://host/path": with a path, so that what is appended is no part of the
+ * host; not "//", which a browser takes for a host. */
+static bool is_location(struct str s)
+{
+    const char *slash;
+
+    if (str_starts(s, STR("/")))
+        return unit_path(s, true) && !str_starts(s, STR("//"));
+    if (str_starts(s, STR("https://")))
+        s = str_skip(s, 8);
+    else if (str_starts(s, STR("http://")))
+        s = str_skip(s, 7);
+    else
+        return false;
+    slash = s.n ? memchr(s.p, '/', s.n) : NULL;
+    return slash && slash > s.p && unit_path(str_skip(s, (size_t)(slash - s.p)), true) &&
+           !memchr(s.p, '@', (size_t)(slash - s.p)) &&
+           !memchr(s.p, '?', (size_t)(slash - s.p)) && !memchr(s.p, '\\', s.n);
 }
 
 /* NULL: S has the form. Otherwise what it must be. */
@@ -133,6 +157,16 @@ static const char *form_error(struct loader *l, enum text_form form, struct str 
         return is_listen(l, s, true) ? NULL : "not a loopback address";
     case FORM_TOKEN:
         return unit_token(s) ? NULL : "not the name of a cookie or header field";
+    case FORM_METHOD:
+        return unit_token(s) ? NULL : "not a method";
+    case FORM_EDITABLE:
+        return header_error(s);
+    case FORM_REGEX:
+        return s.n > 0 ? NULL : "must not be empty"; /* load_text_field compiles it */
+    case FORM_LOCATION:
+        return is_location(s) ? NULL : "not a location";
+    case FORM_BODY:
+        return s.n <= CONF_BODY_MAX ? NULL : "longer than 4096 bytes";
     case FORM_HOST:
         return is_request_host(s) ? NULL : "not a host";
     case FORM_PREFIX:
@@ -160,12 +194,15 @@ static const char *form_hint(enum text_form form, struct str s)
     case FORM_LOOPBACK:
         return "write 127.0.0.1:PORT or [::1]:PORT";
     case FORM_HOST:
-        return memchr(s.p, ':', s.n)   ? "leave the port out"
-               : memchr(s.p, '*', s.n) ? "wildcards are not supported; leave host out for any"
-                                       : "letters, digits, '-' and '.'";
+        return memchr(s.p, ':', s.n) ? "leave the port out"
+               : memchr(s.p, '*', s.n)
+                   ? "a wildcard is written *.example.com; leave host out for any"
+                   : "letters, digits, '-' and '.'";
     case FORM_PREFIX:
         return s.n > 0 && s.p[0] == '/' ? "visible ASCII, without '?' and '#'"
                                         : "it begins with '/'";
+    case FORM_LOCATION:
+        return "write /path or https://host/path";
     case FORM_TARGET:
         return s.n > 0 && s.p[0] == '/' ? "visible ASCII, without '#'" : "it begins with '/'";
     case FORM_NAME:
@@ -201,19 +238,36 @@ static struct str shape(struct loader *l, const struct field *f, const struct no
     if (f->form == FORM_FILE || f->form == FORM_SOCKET ||
         (f->form == FORM_LOG && !str_eq(s, STR("-"))))
         return absolute(l, n, s);
-    for (size_t i = 0; f->form == FORM_HOST && i < s.n; i++)
+    for (size_t i = 0; (f->form == FORM_HOST || f->form == FORM_EDITABLE) && i < s.n; i++)
         p[i] = ascii_lower(p[i]);
     return s;
 }
 
-static void load_text_field(struct loader *l, const struct field *f, struct node *n, char *base)
+/* Compiled here only to tell mistakes; workers compile what they use. */
+static bool compiles(struct loader *l, const struct node *n, struct str pattern)
 {
-    struct str s;
-    const char *error, *hint;
+    struct regex_error e = {0};
+    struct regex *re = regex_new(pattern, &e);
+    bool ok = re != NULL;
 
-    if (!load_string(l, n, &s))
-        return;
-    s = shape(l, f, n, s);
+    regex_free(re);
+    if (!ok) {
+        struct conf_diag *g = diag_at(l->d, n, AT_VALUE, "not a regular expression: \"%.*s\"",
+                                      STR_ARG(load_shown(n)));
+
+        diag_hint(l->d, g, "%s, at character %zu", e.text, e.at + 1);
+    }
+    return ok;
+}
+
+static bool load_form(struct loader *l, const struct field *f, struct node *n, struct str *out)
+{
+    const char *error, *hint;
+    struct str s;
+
+    if (!load_string(l, n, out))
+        return false;
+    s = *out = shape(l, f, n, *out);
     error = form_error(l, f->form, s);
     if (error) {
         struct str shown = load_shown(n);
@@ -223,12 +277,31 @@ static void load_text_field(struct loader *l, const struct field *f, struct node
 
         if ((hint = form_hint(f->form, s)))
             diag_hint(l->d, g, "%s", hint);
-        return;
+        return false;
     }
     load_keep_secret(l, n, s);
+    return f->form != FORM_REGEX || compiles(l, n, s);
+}
+
+static void load_text_field(struct loader *l, const struct field *f, struct node *n, char *base)
+{
+    struct str s;
+
+    if (!load_form(l, f, n, &s))
+        return;
     put_text(f, base, s);
     if (f->form == FORM_LISTEN)
         split_listener(l, base);
+}
+
+static void load_texts(struct loader *l, const struct field *f, struct node *n, char *base)
+{
+    struct str *list = arena_zalloc(l->a, n->n * sizeof(*list) + 1);
+    size_t used = 0;
+
+    for (struct node *e = n->first; e; e = e->next)
+        used += load_form(l, f, e, &list[used]);
+    field_set_array(f, base, list, used);
 }
 
 static void load_number(struct loader *l, const struct field *f, struct node *n, char *base)
@@ -416,8 +489,9 @@ static void load_format(struct loader *l, const struct node *n)
 static bool has_kind(struct loader *l, const struct field *f, const struct node *n)
 {
     bool array = f->kind == FIELD_WORDS || f->kind == FIELD_ENDPOINTS ||
-                 f->kind == FIELD_KEYS || f->kind == FIELD_NETWORKS;
-    bool object = f->kind == FIELD_WEIGHTS || f->kind == FIELD_MATCHES;
+                 f->kind == FIELD_KEYS || f->kind == FIELD_TEXTS || f->kind == FIELD_NETWORKS;
+    bool object =
+        f->kind == FIELD_WEIGHTS || f->kind == FIELD_MATCHES || f->kind == FIELD_HEADERS;
 
     if (array && n->kind != NODE_ARRAY)
         load_wrong_kind(l, n, "an array");
@@ -469,6 +543,12 @@ void load_value(struct loader *l, const struct field *f, struct node *n, char *b
     case FIELD_MATCHES:
         load_matches(l, f, n, base);
         break;
+    case FIELD_HEADERS:
+        load_headers(l, f, n, base);
+        break;
+    case FIELD_TEXTS:
+        load_texts(l, f, n, base);
+        break;
     case FIELD_KEYS:
         load_keys(l, f, n, base);
         break;
@@ -502,6 +582,7 @@ static unsigned words_bits(const struct field *f)
 void load_default(struct loader *l, const struct field *f, char *base)
 {
     struct str s = str_of(f->fallback ? f->fallback : "");
+    size_t nothing = CONF_NO_SERVICE;
     uint64_t number = 0;
     uint32_t small = 0;
     bool ok = true;
@@ -541,6 +622,9 @@ void load_default(struct loader *l, const struct field *f, char *base)
         field_set_array(f, base, key, 1);
         break;
     }
+    case FIELD_SERVICE:
+        memcpy(base + f->offset, &nothing, sizeof(nothing));
+        break;
     default:
         break;
     }

@@ -19,6 +19,7 @@ BEGIN {
     room["jansson.h"] = "^config/|^control/"
     room["curl/"] = "^control/link/|^control/ctl/"
     room["hiredis/"] = "^control/link/|^control/store/"
+    room["pcre2.h"] = "^proxy/base/"
     room["sqlite3.h"] = "^control/store/"
 }
 /^#include </ {

@@ -18,6 +18,7 @@ struct message {
     const struct head *from; /* its end-to-end fields are passed on, or NULL */
     const bool *skip;        /* FIELD_NIDS of them: leave these out; or NULL */
     struct str extra;        /* further fields, as good "name: value\r\n" lines */
+    struct str path;         /* requests: goes on instead of that of the head; or empty */
     int status;              /* answers: 100..599; requests: 0 */
     enum framing framing;    /* FRAMING_CLOSE: the length shows only at the end */
     uint64_t length;         /* FRAMING_LENGTH */

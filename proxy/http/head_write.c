@@ -32,8 +32,13 @@ void out_hex(struct out *o, uint64_t n, unsigned digits)
 
 void head_write_request(struct out *o, const struct head *h)
 {
-    struct str path = head_path(h);
+    head_write_request_to(o, h, STR_NONE);
+}
 
+void head_write_request_to(struct out *o, const struct head *h, struct str path)
+{
+    if (path.n == 0)
+        path = head_path(h);
     out_put(o, head_span(h, h->method_text));
     out_char(o, ' ');
     if (path.n == 0 && h->method == METHOD_OPTIONS)

@@ -42,6 +42,8 @@ void out_hex(struct out *o, uint64_t n, unsigned digits); /* lower case, DIGITS 
 
 /* "GET /path HTTP/1.1\r\n" in origin-form, whatever form H came in. */
 void head_write_request(struct out *o, const struct head *h);
+/* The same with PATH (and its query) for the one of H, unless PATH is empty. */
+void head_write_request_to(struct out *o, const struct head *h, struct str path);
 /* "HTTP/1.1 404 Not Found\r\n"; an empty REASON gives the usual phrase. */
 void head_write_status(struct out *o, int status, struct str reason);
 /* "name: value\r\n" for text of any origin: false and nothing written when NAME is not a token

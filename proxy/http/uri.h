@@ -1,7 +1,7 @@
 /*
  * uri.h - authorities, paths and queries (RFC 3986), for routing and forwarding.
  *
- * What is forwarded is the target as it was received; what is routed on is a normalised copy.
+ * What is routed on is the normal form of the path, and that is what is forwarded.
  * A target whose two readings could differ (%00, a backslash, CTL) is refused.
  */
 #pragma once

@@ -3,7 +3,5 @@
 #include "config/model.h"
 #include "proxy/http/head.h"
 
-/* Do all N matches hold for H? Yes, when there are none. */
-bool match_all(const struct conf_match *m, size_t n, const struct head *h);
 /* The first override of S all of whose matches hold for H, or NULL. */
 const struct conf_override *override_match(const struct conf_service *s, const struct head *h);

@@ -1,20 +1,24 @@
 /*
  * router.h - host and path to route.
  *
- * The most specific route wins: an exact host before any host; then the longest path prefix
- * (bytes of the normalised path); then a route with a flag predicate that holds before one
- * without; then the first in the file. A route whose predicate does not hold is as if absent.
+ * The most specific host wins: the name itself, then the longest wildcard, then any host. Of a
+ * host's routes, in this order: the exact path, the longest prefix, regular expressions in the
+ * order of the file. With the same path the route with more predicates comes first, then the
+ * first in the file. A route whose predicates do not hold is as if absent, and so is a host
+ * none of whose routes match.
  *
  * Built once a snapshot, immutable, borrows the conf. The cost of a match does not depend on
- * the number of hosts and grows with the logarithm of the number of paths of a host.
+ * the number of hosts, grows with the logarithm of the number of paths of a host, and with the
+ * number of its regular expressions when nothing else matches.
  */
 #pragma once
 #include "config/model.h"
+#include "proxy/base/regex.h"
 
 struct router;
 
-/* Does the flag of R (R->flag_key is not empty) have the variant that R wants? */
-typedef bool router_flag_cb(void *arg, const struct conf_route *r);
+/* Do the predicates of R (it has some: methods, matches, a flag) hold? */
+typedef bool router_holds_cb(void *arg, const struct conf_route *r);
 
 /* C must outlive it. SEED is random: hosts of a request are chosen by peers. */
 struct router *router_new(const struct conf *c, uint64_t seed);
@@ -22,8 +26,11 @@ void router_free(struct router *r);
 
 /*
  * The route for HOST (lower case, no port; may be empty) and PATH (normalised, no query), or
- * NULL. FLAG NULL: no predicate holds. FLAG is called for candidates only, best first. Does
+ * NULL. HOLDS NULL: no predicate holds. HOLDS is called for candidates only, best first. A
+ * pattern that reaches its limit ends the search with NULL: what it protects stays closed. Does
  * not allocate.
  */
 const struct conf_route *router_match(const struct router *r, struct str host, struct str path,
-                                      router_flag_cb *flag, void *arg);
+                                      router_holds_cb *holds, void *arg);
+/* The pattern of R's path_regex; after router_match gave R it has seen the path. NULL: none. */
+const struct regex *router_regex(const struct router *r, const struct conf_route *route);

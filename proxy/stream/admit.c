@@ -9,7 +9,7 @@
 #include "proxy/base/limits.h"
 #include "proxy/http/cookie.h"
 #include "proxy/http/head_write.h"
-#include "proxy/route/override.h"
+#include "proxy/route/predicate.h"
 
 #include <arpa/inet.h>
 
@@ -128,7 +128,7 @@ static bool has_fault(struct stream *s)
 {
     const struct conf_fault *f = &s->route->fault;
 
-    if ((f->delay_ms == 0 && f->abort == 0) || !match_all(f->matches, f->nmatches, &s->req))
+    if ((f->delay_ms == 0 && f->abort == 0) || !predicate_all(f->matches, f->nmatches, &s->req))
         return false;
     return rng_next(&s->plane->rng) % 100 < f->percent;
 }

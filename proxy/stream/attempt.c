@@ -91,6 +91,11 @@ static void on_deadline(void *arg)
                           false);
 }
 
+void attempt_expired(struct attempt *a)
+{
+    count_failure(a, END_REQUEST_TIMEOUT);
+}
+
 static void forwarded(struct attempt *a)
 {
     a->forwarded_us = loop_now_us(a->stream->plane->loop);

@@ -33,6 +33,8 @@ enum attempt_begin attempt_start(struct stream *s, const struct target *t) MUST_
 bool attempt_body_kept(struct attempt *a, struct str bytes);
 bool attempt_body(struct attempt *a, struct block *b);
 void attempt_body_end(struct attempt *a);
+/* The whole exchange took too long: count that against the endpoint. */
+void attempt_expired(struct attempt *a);
 void attempt_resume(struct attempt *a); /* more of the answer, please */
 /* End it; its connection goes back to the pool if both messages are complete. */
 void attempt_finish(struct attempt *a);

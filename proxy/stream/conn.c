@@ -417,7 +417,7 @@ static void put_framing(struct conn *c, struct out *o, const struct message *m)
 
     c->chunked = false;
     if (m->bodyless) {
-        if (!m->from) /* our own answer to HEAD */
+        if (!m->from && m->framing == FRAMING_LENGTH) /* our own answer to HEAD */
             head_write_u64(o, STR("Content-Length"), m->length);
     } else if (m->framing == FRAMING_LENGTH) {
         head_write_u64(o, STR("Content-Length"), m->length);

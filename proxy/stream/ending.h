@@ -38,6 +38,8 @@ enum blame {
     X(FIRST_BYTE_TIMEOUT, "first_byte_timeout", 504, "the upstream did not answer in time",    \
       BLAME_VERSION)                                                                           \
     X(IDLE_TIMEOUT, "idle_timeout", 504, "the upstream stalled", BLAME_VERSION)                \
+    X(REQUEST_TIMEOUT, "request_timeout", 504, "the exchange took longer than its timeout",    \
+      BLAME_VERSION)                                                                           \
     X(UPSTREAM_RESET, "upstream_reset", 502, "the upstream closed the connection",             \
       BLAME_VERSION)                                                                           \
     X(UPSTREAM_BAD, "upstream_bad", 502, "the upstream sent a malformed answer",               \
@@ -48,6 +50,8 @@ enum blame {
     X(TOO_BUSY, "too_busy", 503, "too many requests under way", BLAME_PROXY)                   \
     X(BODY_TOO_LARGE, "body_too_large", 413, "the request body is too large", BLAME_CLIENT)    \
     X(FAULT, "fault", 503, "a fault was asked for", BLAME_PROXY)                               \
+    X(REDIRECTED, "redirected", 0, "", BLAME_PROXY)                                            \
+    X(RESPONDED, "responded", 0, "", BLAME_PROXY)                                              \
     X(DRAINED, "drained", 503, "the proxy is going down", BLAME_PROXY)
 
 enum ending {

@@ -5,6 +5,7 @@
 #include "proxy/http/cookie.h"
 #include "proxy/http/head_write.h"
 #include "proxy/http/uri.h"
+#include "proxy/route/predicate.h"
 
 #define LINE_MAX 512 /* a longer field is left out */
 
@@ -122,9 +123,16 @@ static const struct flag_variant *variant(struct stream *s, int flag)
 bool flag_context_route(void *arg, const struct conf_route *r)
 {
     struct stream *s = arg;
-    int flag = s->plane->flags ? flagset_find(s->plane->flags, r->flag_key) : -1;
-    const struct flag_variant *v = flag >= 0 ? variant(s, flag) : NULL;
+    const struct flag_variant *v = NULL;
+    int flag;
 
+    if (!predicate_route(r, &s->req))
+        return false;
+    if (r->flag_key.n == 0)
+        return true;
+    flag = s->plane->flags ? flagset_find(s->plane->flags, r->flag_key) : -1;
+    if (flag >= 0)
+        v = variant(s, flag);
     return v && str_eq(v->name, r->flag_variant);
 }
 

@@ -7,6 +7,6 @@
 
 /* Before the calls below, in the same turn; s->host and s->path are set. */
 void flag_context_begin(struct stream *s);
-bool flag_context_route(void *stream, const struct conf_route *r); /* router_flag_cb */
+bool flag_context_route(void *stream, const struct conf_route *r); /* router_holds_cb */
 /* "X-Flag-<key>: <variant>\r\n" lines, in the stream's arena. */
 struct str flag_context_lines(struct stream *s);

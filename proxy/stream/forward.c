@@ -3,6 +3,7 @@
 #include "proxy/stream/forward.h"
 
 #include "proxy/http/forwarded.h"
+#include "proxy/stream/action.h"
 #include "proxy/stream/attempt.h"
 
 #define TRACE_ID    32
@@ -199,7 +200,7 @@ void forward_request(struct stream *s, struct message *m)
     struct str host = head_authority(&s->req);
     struct str subject = s->to.tls ? s->to.tls->subject : STR_NONE;
     size_t cap = EXTRA_SLACK + 2 * host.n + s->request_id.n + s->flag_lines.n + subject.n +
-                 forwarded_size(&s->req, s->peer, host);
+                 forwarded_size(&s->req, s->peer, host) + action_size(&s->route->request);
     struct out o = out_init(arena_alloc(&s->arena, cap), cap);
 
     if (!host.n)
@@ -213,6 +214,7 @@ void forward_request(struct stream *s, struct message *m)
     out_put(&o, s->req.minor ? STR("Via: 1.1 sluice\r\n") : STR("Via: 1.0 sluice\r\n"));
     put_hop(s, &o);
     out_put(&o, s->flag_lines);
+    action_write(&s->route->request, &o);
     ASSERT(!o.full);
     if (s->req.framing == FRAMING_CHUNKED)
         keep_announcement(&s->req);
@@ -220,6 +222,7 @@ void forward_request(struct stream *s, struct message *m)
         .from = &s->req,
         .skip = s->trusted ? skip_trusted : skip_request,
         .extra = out_text(&o),
+        .path = s->forward_path,
         .framing = s->req.framing,
         .length = s->req.length,
     };
@@ -228,8 +231,9 @@ void forward_request(struct stream *s, struct message *m)
 void forward_answer(struct stream *s, struct message *m)
 {
     const struct conf_sticky *sticky = &s->service->conf->sticky;
-    size_t cap =
-        EXTRA_SLACK + s->limit_fields.n + s->request_id.n + (s->minted ? sticky->name.n : 0);
+    const struct conf_edit *edit = &s->route->response;
+    size_t cap = EXTRA_SLACK + s->limit_fields.n + s->request_id.n +
+                 (s->minted ? sticky->name.n : 0) + action_size(edit);
     struct out o = out_init(arena_alloc(&s->arena, cap), cap);
 
     m->skip = m->bodyless && m->status >= 200 && m->status != 204 ? skip_bodyless : skip_answer;
@@ -242,6 +246,10 @@ void forward_answer(struct stream *s, struct message *m)
     out_put(&o, s->limit_fields);
     if (s->minted)
         sticky_write_cookie(&o, sticky, (struct str){s->key, STICKY_KEY}, false);
+    if (m->status >= 200) {
+        action_strip(edit, &s->attempt->resp);
+        action_write(edit, &o);
+    }
     ASSERT(!o.full);
     m->extra = out_text(&o);
 }

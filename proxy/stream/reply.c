@@ -21,18 +21,49 @@ static void put_date(struct out *o, uint64_t wall_ms)
         (struct str){date, strftime(date, sizeof(date), "%a, %d %b %Y %H:%M:%S GMT", &tm)});
 }
 
-static void put_fields(struct out *o, struct stream *s, int status)
+static void put_fields(struct out *o, struct stream *s)
 {
     head_write_known(o, STR("Server"), STR("sluice"));
     put_date(o, loop_wall_ms(s->plane->loop));
-    head_write_known(o, STR("Content-Type"), STR("text/plain"));
-    if (status == 503)
-        head_write_known(o, STR("Retry-After"), STR("1"));
     out_put(o, s->limit_fields);
-    if (status == 405)
-        head_write_known(o, STR("Allow"), STR("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
     if (s->request_id.n)
         head_write_known(o, STR("X-Request-Id"), s->request_id);
+}
+
+/* The head with the lines EXTRA, then the body in B, which is given away. */
+static void give(struct stream *s, int status, struct str extra, struct block *b, bool last)
+{
+    bool empty = status == 204 || status == 304;
+    struct message m = {
+        .status = status,
+        .framing = empty ? FRAMING_NONE : FRAMING_LENGTH,
+        .length = b->end - b->start,
+        .bodyless = empty || s->req.method == METHOD_HEAD,
+        .extra = extra,
+        .last = last,
+    };
+
+    s->to.ops->head(s->to.self, &m);
+    if (m.bodyless || m.length == 0)
+        block_put(&s->plane->ios.blocks, b);
+    else
+        (void)s->to.ops->data(s->to.self, b);
+    s->to.ops->end(s->to.self, STR_NONE);
+}
+
+void reply_fixed(struct stream *s, int status, struct str extra, struct str body)
+{
+    size_t cap = FIELDS_MAX + extra.n;
+    struct out o = out_init(arena_alloc(&s->arena, cap), cap);
+    struct block *b = block_get(&s->plane->ios.blocks, false);
+    struct out text = out_init(b->data + b->end, CONF_BODY_MAX);
+
+    put_fields(&o, s);
+    out_put(&o, extra);
+    out_put(&text, body);
+    ASSERT(!o.full && !text.full);
+    b->end += (uint32_t)text.n;
+    give(s, status, out_text(&o), b, false);
 }
 
 void reply_send(struct stream *s, int status, struct str what, bool last)
@@ -41,21 +72,17 @@ void reply_send(struct stream *s, int status, struct str what, bool last)
     char fields[FIELDS_MAX];
     struct out o = out_init(fields, sizeof(fields));
     struct out text = out_init(b->data + b->end, TEXT_MAX);
-    struct message m = {.status = status, .framing = FRAMING_LENGTH, .last = last};
 
-    put_fields(&o, s, status);
+    put_fields(&o, s);
+    head_write_known(&o, STR("Content-Type"), STR("text/plain"));
+    if (status == 503)
+        head_write_known(&o, STR("Retry-After"), STR("1"));
+    if (status == 405)
+        head_write_known(&o, STR("Allow"), STR("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
     out_u64(&text, (uint64_t)status);
     out_char(&text, ' ');
     out_put(&text, what);
     out_char(&text, '\n');
     b->end += (uint32_t)text.n;
-    m.extra = out_text(&o);
-    m.length = text.n;
-    m.bodyless = s->req.method == METHOD_HEAD;
-    s->to.ops->head(s->to.self, &m);
-    if (m.bodyless)
-        block_put(&s->plane->ios.blocks, b);
-    else
-        (void)s->to.ops->data(s->to.self, b);
-    s->to.ops->end(s->to.self, STR_NONE);
+    give(s, status, out_text(&o), b, last);
 }

@@ -10,3 +10,6 @@
 /* Answer with STATUS: "404 no route for this host and path\n". WHAT is static text. LAST:
  * nothing behind the request is to be parsed. */
 void reply_send(struct stream *s, int status, struct str what, bool last);
+/* Answer with STATUS, the lines EXTRA and BODY (at most CONF_BODY_MAX bytes; none for 204 and
+ * 304). */
+void reply_fixed(struct stream *s, int status, struct str extra, struct str body);

@@ -11,6 +11,7 @@
 #include "proxy/http/uri.h"
 #include "proxy/route/override.h"
 #include "proxy/route/sticky.h"
+#include "proxy/stream/action.h"
 #include "proxy/stream/admit.h"
 #include "proxy/stream/attempt.h"
 #include "proxy/stream/flag_context.h"
@@ -64,6 +65,15 @@ static void on_delayed(void *arg)
         admit_delayed(s);
 }
 
+static void on_total_timeout(void *arg)
+{
+    struct stream *s = CAST(stream, STREAM_MAGIC, arg);
+
+    if (s->attempt)
+        attempt_expired(s->attempt);
+    stream_fail(s, END_REQUEST_TIMEOUT, 0, STR_NONE);
+}
+
 struct stream *stream_new(struct plane *p, struct downstream to, struct str peer)
 {
     struct stream *s = slab_get(&p->streams);
@@ -79,6 +89,7 @@ struct stream *stream_new(struct plane *p, struct downstream to, struct str peer
     s->max_body = UINT64_MAX;
     deadline_init(&s->expect, on_expect_timeout, s);
     deadline_init(&s->delay, on_delayed, s);
+    deadline_init(&s->total, on_total_timeout, s);
     arena_init(&s->arena, s->room, sizeof(s->room));
     head_reset(&s->req);
     h1_parser_request(&s->parser);
@@ -146,6 +157,7 @@ void stream_finish(struct stream *s, enum ending why)
     deadline_stop(&s->delay);
     admit_end(s);
     pending_leave(s);
+    deadline_stop(&s->total);
     if (s->attempt)
         attempt_finish(s->attempt);
     metrics_end(s);
@@ -177,6 +189,15 @@ void stream_fail(struct stream *s, enum ending why, int status, struct str what)
     } else {
         s->to.ops->abort(s->to.self, CODEC_RESET);
     }
+    stream_finish(s, why);
+}
+
+void stream_reply(struct stream *s, enum ending why, int status, struct str extra,
+                  struct str body)
+{
+    s->status = status;
+    stream_enter(s, STREAM_ANSWER);
+    reply_fixed(s, status, extra, body);
     stream_finish(s, why);
 }
 
@@ -299,24 +320,38 @@ void stream_try(struct stream *s)
         s->to.ops->resume(s->to.self); /* the body was held back */
 }
 
-static bool route(struct stream *s)
+static void enter_service(struct stream *s)
 {
-    const struct conf_route *r;
+    const struct route_row *row = &s->tables->routes[s->route - s->tables->conf->routes];
 
-    flag_context_begin(s);
-    r = router_match(s->tables->router, s->host, s->path, flag_context_route, s);
-    if (!r)
-        return false;
-    s->route = r;
-    s->service = &s->tables->services[r->service];
+    s->service = &s->tables->services[s->route->service];
+    deadline_start(&s->total, row->timeout ? row->timeout : s->service->request);
     s->flag_lines = flag_context_lines(s);
     forward_strip_flags(s);
-    return true;
+    action_strip(&s->route->request, &s->req);
+}
+
+/* False: the exchange has ended. */
+static bool route(struct stream *s)
+{
+    flag_context_begin(s);
+    s->route = router_match(s->tables->router, s->host, s->path, flag_context_route, s);
+    if (!s->route)
+        stream_fail(s, END_NO_ROUTE, 0, STR_NONE);
+    else if (!action_path(s))
+        stream_fail(s, END_BAD_REQUEST, 0, STR("the route does not take this path"));
+    else if (s->route->service != CONF_NO_SERVICE)
+        enter_service(s);
+    return s->state == STREAM_ROUTE;
 }
 
 /* It may be answered. */
 static void choose(struct stream *s)
 {
+    if (!s->service) {
+        action_answer(s);
+        return;
+    }
     if (!limits_admit(s)) {
         stream_fail(s, END_MAX_REQUESTS, 0, STR_NONE);
         return;
@@ -359,10 +394,12 @@ void stream_start(struct stream *s)
         stream_fail(s, END_MISDIRECTED, 0, STR_NONE);
         return;
     }
-    if (!s->tables || !route(s)) {
-        stream_fail(s, s->tables ? END_NO_ROUTE : END_NO_CONFIG, 0, STR_NONE);
+    if (!s->tables) {
+        stream_fail(s, END_NO_CONFIG, 0, STR_NONE);
         return;
     }
+    if (!route(s))
+        return;
     s->up = s->req.framing == FRAMING_NONE ? HALF_ENDED : HALF_OPEN;
     if (s->route->guarded && !admit_start(s))
         return;
@@ -430,6 +467,8 @@ void stream_answer(struct stream *s, const struct message *m)
     struct message relayed = *m;
 
     s->status = m->status;
+    if (s->tunnel)
+        deadline_stop(&s->total); /* the exchange is over, the tunnel begins */
     s->down = HALF_OPEN;
     /* A body that still waits for 100 is not wanted any more (RFC 9110 10.1.1). */
     relayed.last = s->up != HALF_ENDED;

@@ -62,6 +62,7 @@ struct stream { /* owned by its conn, from stream_new to stream_finish */
     struct attempt *attempt;
     struct deadline expect;
     struct deadline delay; /* of a fault; in QUEUE, until it is given up */
+    struct deadline total; /* of the whole exchange */
     struct waiter waiter;
     struct grave grave;
 
@@ -89,6 +90,7 @@ struct stream { /* owned by its conn, from stream_new to stream_finish */
     struct str host;         /* lower case, without port */
     struct str path;         /* normalised, without query */
     struct str limit_fields; /* about the rate limit, for the answer */
+    struct str forward_path; /* path and query to send on; empty: as they came */
     struct str flag_lines;   /* X-Flag-* for the upstream */
     char key[STICKY_KEY];
     struct arena arena;
@@ -119,6 +121,9 @@ void stream_resume(struct stream *s);
 /* Answer for WHY if nothing was answered yet (STATUS 0: the usual one; WHAT: more text, may be
  * empty), then end. The only way to end an exchange with an error. */
 void stream_fail(struct stream *s, enum ending why, int status, struct str what);
+/* Give an answer of our own: EXTRA are good field lines, BODY at most CONF_BODY_MAX bytes. */
+void stream_reply(struct stream *s, enum ending why, int status, struct str extra,
+                  struct str body);
 /* The only ending: logs, counts, releases. Idempotent. */
 void stream_finish(struct stream *s, enum ending why);
 

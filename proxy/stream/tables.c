@@ -59,6 +59,7 @@ static void fill_service(struct tables *t, struct service_row *s, const struct c
     s->first_byte = deadline_queue(ds, c->timeouts.first_byte_ms);
     s->idle = deadline_queue(ds, c->timeouts.idle_ms);
     s->pending = deadline_queue(ds, c->limits.pending_timeout_ms);
+    s->request = deadline_queue(ds, c->timeouts.request_ms);
     s->versions = arena_zalloc(a, n * sizeof(struct version_row));
     for (size_t i = 0; i < n; i++)
         fill_version(t, &s->versions[i], &c->versions[i], c);
@@ -70,6 +71,7 @@ static void fill_route(struct route_row *row, const struct conf_route *r, struct
     if (r->rate.requests)
         row->rate = gcra_of(r->rate.requests, r->rate.per_ms, r->rate.burst);
     row->fault_queue = deadline_queue(ds, r->fault.delay_ms);
+    row->timeout = deadline_queue(ds, r->timeout_ms);
 }
 
 struct tables *tables_new(struct snapshot *snap, struct pool *pool, struct secrets *secrets,

@@ -31,12 +31,12 @@ struct service_row {
     uint64_t salt;
     struct retry_budget budget;
     uint64_t elsewhere, elsewhere_at_us; /* limits: requests in other workers, as of then */
-    struct deadline_queue *connect, *first_byte, *idle, *pending;
+    struct deadline_queue *connect, *first_byte, *idle, *pending, *request;
 };
 
 struct route_row { /* what a route's limits need at hand */
     struct gcra rate;
-    struct deadline_queue *fault_queue;
+    struct deadline_queue *fault_queue, *timeout; /* timeout NULL: what the service says */
 };
 
 struct tables {

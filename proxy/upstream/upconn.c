@@ -160,7 +160,7 @@ static void write_framing(struct out *o, const struct message *m)
 
 static void write_head(struct out *o, const struct head *req, const struct message *m)
 {
-    head_write_request(o, req);
+    head_write_request_to(o, req, m->path);
     head_write_end_to_end(o, m->from, m->skip);
     out_put(o, m->extra);
     write_framing(o, m);
@@ -169,7 +169,7 @@ static void write_head(struct out *o, const struct head *req, const struct messa
 
 bool upconn_head(struct upconn *u, const struct head *req, const struct message *m)
 {
-    size_t need = req->size + m->extra.n + HEAD_EXTRA;
+    size_t need = req->size + m->path.n + m->extra.n + HEAD_EXTRA;
     struct out o;
 
     h1_parser_response(&u->parser, req->method);

@@ -2,6 +2,8 @@
 #include "proxy/http/chars.h"
 #include "proxy/http/field.h"
 
+#include "config/header.h"
+
 #include <check.h>
 #include <ctype.h>
 #include <stdlib.h>
@@ -113,6 +115,25 @@ START_TEST(test_scans)
 }
 END_TEST
 
+/* What frames, what belongs to one hop and what says who the client is cannot be edited. */
+START_TEST(test_own_fields)
+{
+    for (int id = 1; id < FIELD_NIDS; id++) {
+        unsigned special = FIELD_HOP | FIELD_FRAMING | FIELD_ORIGIN | FIELD_TWIN;
+
+        if (field_traits(id) & special)
+            ck_assert_ptr_nonnull(header_error(field_name(id)));
+    }
+    ck_assert_ptr_nonnull(header_error(STR("Transfer_Encoding")));
+    ck_assert_ptr_nonnull(header_error(STR("X-FORWARDED-ANYTHING")));
+    ck_assert_ptr_nonnull(header_error(STR("x-flag-a")));
+    ck_assert_ptr_nonnull(header_error(STR("a b")));
+    ck_assert_ptr_nonnull(header_error(STR("")));
+    ck_assert_ptr_null(header_error(STR("Cache-Control")));
+    ck_assert_ptr_null(header_error(STR("X-Forward")));
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("field");
@@ -122,6 +143,7 @@ int main(void)
 
     suite_add_tcase(s, t);
     tcase_add_test(t, test_every_name);
+    tcase_add_test(t, test_own_fields);
     tcase_add_test(t, test_twins);
     tcase_add_test(t, test_text);
     tcase_add_test(t, test_list);

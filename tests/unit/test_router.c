@@ -89,16 +89,61 @@ START_TEST(test_no_routes)
 }
 END_TEST
 
-/* Is A a better match than B (both match)? */
-static bool better(const struct conf_route *a, const struct conf_route *b)
+/* 0: not at all; else the higher the better. */
+static size_t host_score(struct str host, struct str name)
 {
-    if ((a->host.n != 0) != (b->host.n != 0))
-        return a->host.n != 0;
-    if (a->path.n != b->path.n)
-        return a->path.n > b->path.n;
-    if ((a->flag_key.n != 0) != (b->flag_key.n != 0))
-        return a->flag_key.n != 0;
+    if (host.n == 0)
+        return 1;
+    if (str_starts(host, STR("*.")))
+        return name.n > host.n - 1 && str_ends(name, str_skip(host, 1)) ? 1 + host.n : 0;
+    return str_eq(host, name) ? 10000 : 0;
+}
+
+/* The patterns of the test are "b" and "^/a": as a search would find them. */
+static size_t path_score(const struct conf_route *r, struct str path)
+{
+    if (r->path_exact.n)
+        return str_eq(r->path_exact, path) ? 10000 : 0;
+    if (str_eq(r->path_regex, STR("b")))
+        return memchr(path.p, 'b', path.n) != NULL;
+    if (r->path_regex.n)
+        return str_starts(path, STR("/a"));
+    return str_starts(path, r->path) ? 1 + r->path.n : 0;
+}
+
+static size_t predicates(const struct conf_route *r)
+{
+    return (r->flag_key.n != 0) + (r->nmethods != 0) + r->nmatches;
+}
+
+/* A and B match. A score of 1 is a regular expression: those are in order of the file. */
+static bool better(const struct conf_route *a, const struct conf_route *b, struct str host,
+                   struct str path)
+{
+    size_t x = host_score(a->host, host), y = host_score(b->host, host);
+
+    if (x != y)
+        return x > y;
+    x = path_score(a, path), y = path_score(b, path);
+    if (x != y)
+        return x > y;
+    if (x != 1 && predicates(a) != predicates(b))
+        return predicates(a) > predicates(b);
     return a < b;
+}
+
+/* In this test a route holds when its flag is "on" and it has no method "off". */
+static bool holds(const struct conf_route *r)
+{
+    return (r->flag_key.n == 0 || str_eq(r->flag_key, STR("on"))) &&
+           (r->nmethods == 0 || str_eq(r->methods[0], STR("on")));
+}
+
+static bool all_hold(void *arg, const struct conf_route *r)
+{
+    (void)arg;
+    ck_assert_uint_gt(predicates(r), 0);
+    return holds(r);
 }
 
 static long naive(const struct conf *c, struct str host, struct str path)
@@ -106,9 +151,8 @@ static long naive(const struct conf *c, struct str host, struct str path)
     const struct conf_route *best = NULL;
 
     for (const struct conf_route *r = c->routes; r < c->routes + c->nroutes; r++)
-        if ((r->host.n == 0 || str_eq(r->host, host)) && str_starts(path, r->path) &&
-            (r->flag_key.n == 0 || str_eq(r->flag_key, STR("on"))) &&
-            (!best || better(r, best)))
+        if (host_score(r->host, host) && path_score(r, path) && holds(r) &&
+            (!best || better(r, best, host, path)))
             best = r;
     return best ? best - c->routes : -1;
 }
@@ -123,32 +167,102 @@ static struct str random_path(struct rng *g, char *buf)
     return (struct str){buf, n};
 }
 
-START_TEST(test_like_a_search)
+static void random_route(struct rng *g, struct conf_route *r, char *buf)
 {
-    static const struct str hosts[] = {STR_INIT(""), STR_INIT("h1"), STR_INIT("h2")};
+    static const struct str hosts[] = {STR_INIT(""),    STR_INIT("a.b.c"), STR_INIT("b.c"),
+                                       STR_INIT("*.c"), STR_INIT("*.b.c"), STR_INIT("*.a.b.c")};
     static const struct str flags[] = {STR_INIT(""), STR_INIT(""), STR_INIT("on"),
                                        STR_INIT("off")};
+    static struct str methods[] = {STR_INIT("on"), STR_INIT("off")};
+    uint32_t kind = rng_below(g, 4);
+
+    *r = (struct conf_route){.host = hosts[rng_below(g, ARRAY_LEN(hosts))],
+                             .flag_key = flags[rng_below(g, 4)]};
+    if (kind == 0)
+        r->path_exact = random_path(g, buf);
+    else if (kind == 1)
+        r->path_regex = rng_below(g, 2) ? STR("b") : STR("^/a");
+    else
+        r->path = random_path(g, buf);
+    if (rng_below(g, 3) == 0) {
+        r->methods = &methods[rng_below(g, 2)];
+        r->nmethods = 1;
+    }
+}
+
+START_TEST(test_like_a_search)
+{
+    static const struct str names[] = {
+        STR_INIT("a.b.c"), STR_INIT("b.c"),     STR_INIT("c"),    STR_INIT("x.c"),
+        STR_INIT("x.b.c"), STR_INIT("x.a.b.c"), STR_INIT("xb.c"), STR_INIT("")};
     struct rng g;
 
     rng_seed(&g, 7);
     for (int round = 0; round < 300; round++) {
         struct conf_route routes[60];
-        char paths[60][8], buf[8], name[16];
+        char paths[60][8], buf[8];
         struct conf c = {.routes = routes, .nroutes = rng_below(&g, 60)};
         for (size_t i = 0; i < c.nroutes; i++)
-            routes[i] = (struct conf_route){.host = hosts[rng_below(&g, 3)],
-                                            .path = random_path(&g, paths[i]),
-                                            .flag_key = flags[rng_below(&g, 4)]};
+            random_route(&g, &routes[i], paths[i]);
         struct router *r = router_new(&c, rng_next(&g));
-        for (int i = 0; i < 100; i++) {
-            int asked = 0;
+        for (int i = 0; i < 200; i++) {
             struct str path = random_path(&g, buf);
-            struct str host = {name, (size_t)sprintf(name, "h%u", rng_below(&g, 4))};
-            const struct conf_route *got = router_match(r, host, path, only_on, &asked);
+            struct str host = names[rng_below(&g, ARRAY_LEN(names))];
+            const struct conf_route *got = router_match(r, host, path, all_hold, NULL);
             ck_assert_int_eq(got ? got - c.routes : -1, naive(&c, host, path));
         }
         router_free(r);
     }
+}
+END_TEST
+
+/* A pattern without end on a path made for it: the search stops, and nothing lies behind. */
+START_TEST(test_pattern_limits)
+{
+    struct conf_route routes[] = {
+        {.host = STR_INIT("h"), .path_regex = STR_INIT("^/(a+)+$")},
+        ROUTE("", "/"),
+    };
+    struct conf c = {.routes = routes, .nroutes = ARRAY_LEN(routes)};
+    struct router *r = router_new(&c, 1);
+    char path[64];
+    uint64_t before;
+
+    memset(path, 'a', sizeof(path));
+    path[0] = '/';
+    ck_assert_int_eq(match(&c, r, "h", "/aaa"), 0);
+    ck_assert_int_eq(match(&c, r, "h", "/b"), 1);
+    path[sizeof(path) - 1] = '\0';
+    ck_assert_int_eq(match(&c, r, "h", path), 0);
+    path[sizeof(path) - 2] = '!';
+    ck_assert_int_eq(match(&c, r, "h", path), -1);
+    before = mem_allocations();
+    ck_assert_int_eq(match(&c, r, "h", path), -1);
+    ck_assert_int_eq(match(&c, r, "h", "/aaa"), 0);
+    ck_assert_uint_eq(mem_allocations(), before);
+    router_free(r);
+}
+END_TEST
+
+START_TEST(test_replace)
+{
+    struct regex_error e;
+    struct regex *re = regex_new(STR("/v([0-9]+)/(.*)$"), &e);
+    struct str s = STR("/api/v12/users"), got;
+    char room[32];
+
+    ck_assert_ptr_nonnull(re);
+    ck_assert_uint_eq(regex_groups(re), 2);
+    ck_assert_int_eq(regex_match(re, s), REGEX_YES);
+    ck_assert(regex_replace(re, s, STR("/$2/$1$9$"), room, sizeof(room), &got));
+    ck_assert(str_eq(got, STR("/api/users/12$")));
+    ck_assert(!regex_replace(re, s, STR("/$2/$1"), room, 8, &got));
+    ck_assert_int_eq(regex_match(re, STR("/api")), REGEX_NO);
+    regex_free(re);
+    ck_assert_ptr_null(regex_new(STR("/(a"), &e));
+    ck_assert_uint_eq(e.at, 3);
+    ck_assert_ptr_null(regex_new(STR("(*UTF)a"), &e));
+    regex_free(NULL);
 }
 END_TEST
 
@@ -188,6 +302,8 @@ int main(void)
     tcase_add_test(t, test_precedence);
     tcase_add_test(t, test_no_routes);
     tcase_add_test(t, test_like_a_search);
+    tcase_add_test(t, test_pattern_limits);
+    tcase_add_test(t, test_replace);
     tcase_add_test(t, test_many_hosts);
     srunner_run_all(r, CK_ENV);
     failed = srunner_ntests_failed(r);

@@ -112,9 +112,11 @@ END_TEST
 
 START_TEST(test_overrides)
 {
-    struct conf_match one[] = {{CONF_MATCH_HEADER, STR("x-canary"), STR("1")}};
-    struct conf_match both[] = {{CONF_MATCH_HEADER, STR("x-team"), STR("qa")},
-                                {CONF_MATCH_COOKIE, STR("beta"), STR("yes")}};
+    struct conf_match one[] = {
+        {.kind = CONF_MATCH_HEADER, .name = STR("x-canary"), .value = STR("1")}};
+    struct conf_match both[] = {
+        {.kind = CONF_MATCH_HEADER, .name = STR("x-team"), .value = STR("qa")},
+        {.kind = CONF_MATCH_COOKIE, .name = STR("beta"), .value = STR("yes")}};
     struct conf_override list[] = {{.matches = both, .nmatches = 2, .version = 2},
                                    {.matches = one, .nmatches = 1, .version = 1},
                                    {.nmatches = 0, .version = 3}};
