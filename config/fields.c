@@ -154,6 +154,8 @@ static const struct field certificate_fields[] = {
      .doc = "PEM file: the certificate, then those that lead to a root"},
     {"key", FIELD_TEXT, FORM_FILE, .required = true, AT(conf_certificate, key),
      .doc = "PEM file: its private key, without a passphrase"},
+    {"ocsp", FIELD_TEXT, FORM_FILE, AT(conf_certificate, ocsp),
+     .doc = "DER file: the OCSP response for it, stapled as long as it is good"},
     {"client_ca", FIELD_TEXT, FORM_FILE, AT(conf_certificate, client_ca),
      .computed = "the listener's", .doc = "The same as of the listener, for these names only"},
     {"client_auth", FIELD_WORD, AT(conf_certificate, client_auth), .words = cert_auth_words,

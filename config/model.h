@@ -236,6 +236,7 @@ enum conf_client_auth {
 };
 struct conf_certificate { /* files, absolute */
     struct str cert, key;
+    struct str ocsp;      /* empty: nothing is stapled */
     struct str client_ca; /* empty: the listener's */
     enum conf_client_auth client_auth;
 };

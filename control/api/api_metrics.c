@@ -154,13 +154,16 @@ static void add_certificates(struct gathered *g, const struct engine *e)
     {
         const char *listener = json_string_value(json_object_get(c, "listener"));
         const char *service = json_string_value(json_object_get(c, "service"));
+        const char *ocsp = json_string_value(json_object_get(c, "ocsp"));
 
         *vec_add(&g->certificates) = (struct metrics_certificate){
             arena_printf(&g->arena, "%s %s", listener ? "listener" : "service",
                          listener ? listener : service),
             str_of(json_string_value(json_object_get(c, "file"))),
             str_of(json_string_value(json_object_get(c, "names"))),
-            (double)json_integer_value(json_object_get(c, "not_after")) / 1000};
+            (double)json_integer_value(json_object_get(c, "not_after")) / 1000,
+            ocsp ? str_of(ocsp) : STR_NONE,
+            (double)json_integer_value(json_object_get(c, "ocsp_next_update")) / 1000};
     }
 }
 

@@ -87,6 +87,30 @@ static json_t *status_flags(const struct engine *e)
                      (json_int_t)s.stale_ms, "quarantined", keys);
 }
 
+static json_t *certificate_view(const json_t *c)
+{
+    const json_t *next = json_object_get(c, "ocsp_next_update");
+    json_t *view = json_copy((json_t *)(uintptr_t)c);
+
+    json_object_set_new(
+        view, "not_after",
+        view_time((uint64_t)json_integer_value(json_object_get(c, "not_after"))));
+    if (next)
+        json_object_set_new(view, "ocsp_next_update",
+                            view_time((uint64_t)json_integer_value(next)));
+    return view;
+}
+
+static json_t *status_certificates(const struct engine *e)
+{
+    json_t *list = json_array();
+    const json_t *c;
+    size_t i;
+
+    json_array_foreach(e->certificates, i, c) json_array_append_new(list, certificate_view(c));
+    return list;
+}
+
 void api_status(struct api_request *req)
 {
     struct engine *e = api_engine(req);
@@ -94,16 +118,18 @@ void api_status(struct api_request *req)
     json_t *warnings = json_array();
 
     engine_warnings(e, warnings);
-    api_reply(req, 200,
-              json_pack("{s:s,s:o,s:I,s:{s:s,s:s,s:o},s:I,s:o,s:{s:i,s:I,s:o},s:o,s:o,s:o,s:o}",
-                        "version", SLUICE_VERSION, "started", view_time(e->started_ms),
-                        "uptime_ms", (json_int_t)uptime_ms, "config", "path", e->config_path,
-                        "revision", e->revision, "loaded_at", view_time(e->config_loaded_ms),
-                        "generation", (json_int_t)publish_applied(e->publish), "workers",
-                        status_workers(e), "controller", "pid", (int)getpid(), "restarts",
-                        (json_int_t)stat_get(&e->stats->controller_restarts), "started",
-                        view_time(e->started_ms), "services", status_services(e), "rollouts",
-                        status_rollouts(e), "flags", status_flags(e), "warnings", warnings));
+    api_reply(
+        req, 200,
+        json_pack("{s:s,s:o,s:I,s:{s:s,s:s,s:o},s:I,s:o,s:{s:i,s:I,s:o},s:o,s:o,s:o,s:o,s:o}",
+                  "version", SLUICE_VERSION, "started", view_time(e->started_ms), "uptime_ms",
+                  (json_int_t)uptime_ms, "config", "path", e->config_path, "revision",
+                  e->revision, "loaded_at", view_time(e->config_loaded_ms), "generation",
+                  (json_int_t)publish_applied(e->publish), "workers", status_workers(e),
+                  "controller", "pid", (int)getpid(), "restarts",
+                  (json_int_t)stat_get(&e->stats->controller_restarts), "started",
+                  view_time(e->started_ms), "services", status_services(e), "rollouts",
+                  status_rollouts(e), "flags", status_flags(e), "certificates",
+                  status_certificates(e), "warnings", warnings));
 }
 
 /* --- health of Sluice itself --- */

@@ -533,6 +533,25 @@ static void put_self(struct text *t, const struct metrics *m)
 
 /* --- certificates --- */
 
+static void put_staples(struct text *t, const struct metrics *m)
+{
+    bool any = false;
+
+    for (size_t i = 0; i < m->ncertificates; i++) {
+        const struct metrics_certificate *c = &m->certificates[i];
+
+        if (c->ocsp_update == 0)
+            continue;
+        if (!any)
+            family(t, "sluice_ocsp_expiry_seconds", "gauge",
+                   "When the OCSP response for a certificate ends, in seconds since 1970.");
+        any = true;
+        put_double(t, "sluice_ocsp_expiry_seconds",
+                   LABELS({"of", c->owner}, {"file", c->ocsp}, {"names", c->names}),
+                   c->ocsp_update);
+    }
+}
+
 static void put_certificates(struct text *t, const struct metrics *m)
 {
     if (m->ncertificates == 0)
@@ -546,6 +565,7 @@ static void put_certificates(struct text *t, const struct metrics *m)
                    LABELS({"of", c->owner}, {"file", c->file}, {"names", c->names}),
                    c->not_after);
     }
+    put_staples(t, m);
 }
 
 char *metrics_text(const struct metrics *m, enum metrics_format format, size_t *n)

@@ -51,7 +51,9 @@ struct metrics_flag { /* one for each counted (flag, variant, reason) */
 struct metrics_certificate { /* one for each that is in use */
     struct str owner;        /* "listener web", "service shop" */
     struct str file, names;
-    double not_after; /* seconds since 1970 */
+    double not_after;   /* seconds since 1970 */
+    struct str ocsp;    /* file of the response; empty: none */
+    double ocsp_update; /* when that one ends, as not_after; 0: it does not say */
 };
 
 enum metrics_redis { METRICS_REDIS_OFF, METRICS_REDIS_UP, METRICS_REDIS_DOWN };

@@ -416,6 +416,21 @@ static void warn_flags(const struct engine *e, json_t *list)
              bad == 1 ? " is" : "s are");
 }
 
+static void warn_staple(const json_t *c, uint64_t now, json_t *list)
+{
+    const json_t *next = json_object_get(c, "ocsp_next_update");
+    const char *file = json_string_value(json_object_get(c, "ocsp"));
+    const char *fault = json_string_value(json_object_get(c, "ocsp_fault"));
+
+    if (fault && *fault)
+        warn(list, "the OCSP response %s is not stapled: %s", file, fault);
+    else if (next && (uint64_t)json_integer_value(next) <= now)
+        warn(list, "the OCSP response %s is not stapled any more: it is too old", file);
+    else if (next && (uint64_t)json_integer_value(next) - now < ENGINE_OCSP_WARN_MS)
+        warn(list, "the OCSP response %s is good for %llu hours", file,
+             (unsigned long long)(((uint64_t)json_integer_value(next) - now) / 3600000));
+}
+
 static void warn_certificates(const struct engine *e, json_t *list)
 {
     uint64_t now = clock_wall_ms();
@@ -433,6 +448,7 @@ static void warn_certificates(const struct engine *e, json_t *list)
         else if (end - now < ENGINE_CERT_WARN_MS)
             warn(list, "the certificate %s (%s) expires in %llu days", file, names,
                  (unsigned long long)((end - now) / (24 * 3600 * 1000)));
+        warn_staple(c, now, list);
     }
 }
 

@@ -89,6 +89,7 @@ void engine_certificates(struct engine *e, struct str doc);
 void engine_worker(struct engine *e, const struct workers_row *row);
 
 #define ENGINE_CERT_WARN_MS (14ull * 24 * 3600 * 1000) /* before a certificate ends */
+#define ENGINE_OCSP_WARN_MS (12ull * 3600 * 1000)      /* before an OCSP response ends */
 
 /* Ask for a reload. CB runs once: the new config is live on all workers, or DIAGS says why not.
  */

@@ -72,6 +72,21 @@ X509 *tls_read_leaf(struct str pem)
     return x;
 }
 
+STACK_OF(X509) * tls_read_rest(struct str pem)
+{
+    BIO *b = pem_open(pem);
+    X509 *x = PEM_read_bio_X509_AUX(b, NULL, no_passphrase, NULL);
+    STACK_OF(X509) *rest = sk_X509_new_null();
+
+    ASSERT(rest);
+    X509_free(x);
+    while ((x = PEM_read_bio_X509(b, NULL, no_passphrase, NULL)))
+        ASSERT(sk_X509_push(rest, x) > 0);
+    BIO_free(b);
+    ERR_clear_error(); /* the end of the file */
+    return rest;
+}
+
 /* The leaf and what follows it. */
 bool tls_use_chain(SSL_CTX *ctx, struct str pem, struct tls_fault *why)
 {

@@ -16,6 +16,8 @@ const char *tls_error(char *buf, size_t cap);
 bool tls_fault_set(struct tls_fault *why, enum tls_field field, const char *what);
 /* Of a PEM chain; the caller's, or NULL. */
 X509 *tls_read_leaf(struct str pem);
+/* What follows the leaf; the caller's, with all in it. */
+STACK_OF(X509) * tls_read_rest(struct str pem);
 /* Each takes over the texts of a file. False: *WHY says it. */
 bool tls_use_chain(SSL_CTX *ctx, struct str pem, struct tls_fault *why) MUST_CHECK;
 bool tls_use_key(SSL_CTX *ctx, struct str pem, struct tls_fault *why) MUST_CHECK;
@@ -39,7 +41,7 @@ void tls_each_name(X509 *x, tls_name_fn *fn, void *arg);
 
 struct tls_server_ssl { /* filled in while the ClientHello is read; the io_tls begins with it */
     struct tls_server *server;
-    unsigned policy;
+    unsigned vhost, policy;
 };
 
 /* A fresh connection. The SSL's app data must be a tls_server_ssl, or for a client the room

@@ -7,21 +7,30 @@
  */
 #include "proxy/event/tls_server.h"
 
+#include "proxy/base/clock.h"
 #include "proxy/base/mem.h"
 #include "proxy/base/vec.h"
 #include "proxy/event/tls_impl.h"
+#include "proxy/event/tls_ocsp.h"
 
 #include <openssl/core_names.h>
 #include <openssl/rand.h>
 #include <openssl/sha.h>
 #include <stdlib.h>
 
+struct staple {
+    const X509 *cert; /* of the vhost's context */
+    struct str der;   /* owned */
+    uint64_t until_ms;
+};
+
 struct vhost { /* one certificate, or two of different kinds for the same names */
     SSL_CTX *ctx;
     unsigned policy;
     int verify; /* SSL_VERIFY_* */
     unsigned char sid[SHA256_DIGEST_LENGTH];
-    struct str client_ca; /* borrowed while the server is built */
+    VEC(struct staple) staples; /* at most one a certificate */
+    struct str client_ca;       /* borrowed while the server is built */
     uint32_t client_auth;
 };
 
@@ -157,7 +166,8 @@ static int on_client_hello(SSL *ssl, int *alert, void *arg)
 {
     struct tls_server *s = arg;
     struct tls_server_ssl *of = SSL_get_app_data(ssl);
-    const struct vhost *v = &s->vhosts.v[vhost_of(s, asked_name(ssl))];
+    unsigned at = vhost_of(s, asked_name(ssl));
+    const struct vhost *v = &s->vhosts.v[at];
 
     *alert = SSL_AD_INTERNAL_ERROR;
     if (SSL_get_SSL_CTX(ssl) != v->ctx && !SSL_set_SSL_CTX(ssl, v->ctx))
@@ -165,8 +175,30 @@ static int on_client_hello(SSL *ssl, int *alert, void *arg)
     SSL_set_verify(ssl, v->verify, NULL);
     if (SSL_set_session_id_context(ssl, v->sid, sizeof(v->sid)) != 1)
         return SSL_CLIENT_HELLO_ERROR;
+    of->vhost = at;
     of->policy = v->policy;
     return SSL_CLIENT_HELLO_SUCCESS;
+}
+
+/* One that is too old would fail the handshake with a strict client; none is better. */
+static int on_status(SSL *ssl, void *arg)
+{
+    const struct tls_server_ssl *of = SSL_get_app_data(ssl);
+    const struct vhost *v = &of->server->vhosts.v[of->vhost];
+    const X509 *shown = SSL_get_certificate(ssl);
+
+    (void)arg;
+    for (size_t i = 0; i < v->staples.n; i++) {
+        const struct staple *s = &v->staples.v[i];
+        void *copy;
+
+        if (s->cert != shown || s->until_ms <= clock_wall_ms())
+            continue;
+        copy = OPENSSL_memdup(s->der.p, s->der.n);
+        if (copy && SSL_set_tlsext_status_ocsp_resp(ssl, copy, (long)s->der.n) == 1)
+            return SSL_TLSEXT_ERR_OK;
+    }
+    return SSL_TLSEXT_ERR_NOACK;
 }
 
 static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *n,
@@ -221,6 +253,7 @@ static bool vhost_init(struct vhost *v, struct tls_server *s, const struct tls_l
     SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, on_ticket);
     SSL_CTX_set_client_hello_cb(ctx, on_client_hello, s);
     SSL_CTX_set_alpn_select_cb(ctx, on_alpn, s);
+    SSL_CTX_set_tlsext_status_cb(ctx, on_status);
     SSL_CTX_set_verify(ctx, v->verify, NULL);
     ASSERT(SSL_CTX_set_session_id_context(ctx, v->sid, sizeof(v->sid)) == 1);
     if (l->min_version >= 3)
@@ -288,6 +321,20 @@ static bool same_policy(const struct vhost *v, const struct tls_cert_spec *c)
     return v->client_auth == c->client_auth && str_eq(v->client_ca, c->client_ca);
 }
 
+static void add_staple(struct vhost *v, const struct tls_cert_spec *c)
+{
+    struct tls_staple s;
+    char *der;
+
+    if (c->ocsp.n == 0 || !tls_staple_check(c->cert, c->ocsp, clock_wall_ms(), &s) ||
+        s.fault[0])
+        return;
+    der = xmalloc(c->ocsp.n);
+    memcpy(der, c->ocsp.p, c->ocsp.n);
+    *vec_add(&v->staples) =
+        (struct staple){SSL_CTX_get0_certificate(v->ctx), {der, c->ocsp.n}, s.next_update_ms};
+}
+
 static bool add_cert(struct tls_server *s, const struct tls_listener_spec *l,
                      const struct tls_cert_spec *c, struct tls_fault *why)
 {
@@ -315,6 +362,8 @@ static bool add_cert(struct tls_server *s, const struct tls_listener_spec *l,
         *v = made;
     }
     ok = tls_use_chain(v->ctx, c->cert, why) && tls_use_key(v->ctx, c->key, why);
+    if (ok)
+        add_staple(v, c);
     X509_free(leaf);
     return ok;
 }
@@ -345,6 +394,14 @@ struct tls_server *tls_server_new(const struct tls_listener_spec *l,
     return s;
 }
 
+static void vhost_release(struct vhost *v)
+{
+    for (size_t i = 0; i < v->staples.n; i++)
+        xfree((void *)(uintptr_t)v->staples.v[i].der.p);
+    vec_release(&v->staples);
+    SSL_CTX_free(v->ctx);
+}
+
 struct tls_server *tls_server_ref(struct tls_server *s)
 {
     if (s)
@@ -357,7 +414,7 @@ void tls_server_unref(struct tls_server *s)
     if (!s || --s->refs)
         return;
     for (size_t i = 0; i < s->vhosts.n; i++)
-        SSL_CTX_free(s->vhosts.v[i].ctx);
+        vhost_release(&s->vhosts.v[i]);
     for (size_t i = 0; i < s->names.n; i++)
         xfree(s->names.v[i].text);
     vec_release(&s->vhosts);

@@ -73,6 +73,7 @@ static void walk_cert(struct walk *w, struct tls_cert_spec *c)
 {
     walk_text(w, &c->cert);
     walk_text(w, &c->key);
+    walk_text(w, &c->ocsp);
     walk_text(w, &c->client_ca);
     walk_number(w, &c->client_auth);
 }

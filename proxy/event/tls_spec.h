@@ -13,6 +13,7 @@ enum tls_client_auth { TLS_AUTH_NONE, TLS_AUTH_REQUEST, TLS_AUTH_REQUIRE };
 
 struct tls_cert_spec {
     struct str cert, key; /* PEM: the chain, leaf first; its private key */
+    struct str ocsp;      /* DER: the response to staple; empty: none */
     struct str client_ca; /* PEM: who signs certificates of clients; empty: nobody */
     uint32_t client_auth; /* enum tls_client_auth, for the names of this certificate */
 };

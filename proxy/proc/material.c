@@ -7,16 +7,19 @@
 #include "proxy/proc/material.h"
 
 #include "config/writer.h"
+#include "proxy/base/clock.h"
+#include "proxy/base/log.h"
 #include "proxy/base/rng.h"
 #include "proxy/base/shm.h"
 #include "proxy/base/sys.h"
 #include "proxy/event/tls_cert.h"
 #include "proxy/event/tls_client.h"
+#include "proxy/event/tls_ocsp.h"
 
 #include <errno.h>
 #include <string.h>
 
-#define FILE_LIMIT (1u << 20) /* bytes of one PEM file */
+#define FILE_LIMIT (1u << 20) /* bytes of one file */
 #define NAMES_ROOM 1024
 
 struct reading {
@@ -41,8 +44,8 @@ static void complain(struct reading *r, struct str pointer, struct str file, con
 }
 
 /* FILE's text; empty when FILE is, or when it was complained about. */
-static struct str read_pem(struct reading *r, struct str pointer, const char *field,
-                           struct str file)
+static struct str read_file(struct reading *r, struct str pointer, const char *field,
+                            struct str file)
 {
     struct str text = STR_NONE;
 
@@ -58,8 +61,17 @@ static struct str read_pem(struct reading *r, struct str pointer, const char *fi
     return STR_NONE;
 }
 
+static void list_staple(struct writer *w, struct str file, const struct tls_staple *s)
+{
+    writer_text(w, STR("ocsp"), file);
+    writer_text(w, STR("ocsp_fault"), str_of(s->fault));
+    if (s->next_update_ms != UINT64_MAX)
+        writer_uint(w, STR("ocsp_next_update"), s->next_update_ms);
+}
+
+/* STAPLE: what there is to say about the response in OCSP; NULL: there is none. */
 static void list_cert(struct reading *r, const char *owner, struct str name, struct str file,
-                      struct str pem)
+                      struct str pem, struct str ocsp, const struct tls_staple *staple)
 {
     char names[NAMES_ROOM];
     uint64_t not_after;
@@ -71,7 +83,31 @@ static void list_cert(struct reading *r, const char *owner, struct str name, str
     writer_text(&r->listing, STR("file"), file);
     writer_text(&r->listing, STR("names"), str_of(names));
     writer_uint(&r->listing, STR("not_after"), not_after);
+    if (staple)
+        list_staple(&r->listing, ocsp, staple);
     writer_close(&r->listing, '}');
+}
+
+/* A response that is about another certificate, or old, is no reason to stay without a config:
+ * it is not stapled, and the log and the status say so. Into C; false: C staples nothing. */
+static bool read_staple(struct reading *r, struct str pointer,
+                        const struct conf_certificate *from, struct tls_cert_spec *c,
+                        struct tls_staple *s)
+{
+    struct str der = read_file(r, pointer, "ocsp", from->ocsp);
+
+    if (der.n == 0 || c->cert.n == 0)
+        return false;
+    if (!tls_staple_check(c->cert, der, clock_wall_ms(), s)) {
+        complain(r, arena_printf(&r->a, "%.*s/ocsp", STR_ARG(pointer)), from->ocsp,
+                 "not an OCSP response in DER");
+        return false;
+    }
+    if (s->fault[0])
+        log_warn("%.*s is not stapled: %s", STR_ARG(from->ocsp), s->fault);
+    else
+        c->ocsp = der;
+    return true;
 }
 
 static uint32_t auth_of(const struct conf_listener_tls *t, const struct conf_certificate *c)
@@ -123,7 +159,7 @@ static void read_listener(struct reading *r, const struct conf_listener *c,
 {
     const struct conf_listener_tls *t = &c->tls;
     struct str pointer = arena_printf(&r->a, "/listeners/%.*s/tls", STR_ARG(c->name));
-    struct str ca = read_pem(r, pointer, "client_ca", t->client_ca);
+    struct str ca = read_file(r, pointer, "client_ca", t->client_ca);
 
     *l = (struct tls_listener_spec){.name = c->name,
                                     .ciphers = t->ciphers,
@@ -138,14 +174,18 @@ static void read_listener(struct reading *r, const struct conf_listener *c,
         const struct conf_certificate *from = &t->certificates[i];
         struct tls_cert_spec *to = &l->certs[i];
         struct str at = arena_printf(&r->a, "%.*s/certificates/%u", STR_ARG(pointer), i);
+        struct tls_staple staple;
+        bool stapled;
 
-        to->cert = read_pem(r, at, "cert", from->cert);
-        to->key = read_pem(r, at, "key", from->key);
+        to->cert = read_file(r, at, "cert", from->cert);
+        to->key = read_file(r, at, "key", from->key);
         to->client_auth = auth_of(t, from);
         if (to->client_auth != TLS_AUTH_NONE)
             to->client_ca =
-                from->client_ca.n ? read_pem(r, at, "client_ca", from->client_ca) : ca;
-        list_cert(r, "listener", c->name, from->cert, to->cert);
+                from->client_ca.n ? read_file(r, at, "client_ca", from->client_ca) : ca;
+        stapled = read_staple(r, at, from, to, &staple);
+        list_cert(r, "listener", c->name, from->cert, to->cert, from->ocsp,
+                  stapled ? &staple : NULL);
     }
     if (!r->bad)
         try_listener(r, pointer, t, l);
@@ -167,11 +207,11 @@ static void read_upstream(struct reading *r, const struct conf_service *s,
                                     .server_name = t->server_name,
                                     .verify = verify[t->verify],
                                     .protocols = TLS_HTTP1,
-                                    .ca = read_pem(r, pointer, "ca", t->ca),
-                                    .cert = read_pem(r, pointer, "cert", t->cert),
-                                    .key = read_pem(r, pointer, "key", t->key)};
+                                    .ca = read_file(r, pointer, "ca", t->ca),
+                                    .cert = read_file(r, pointer, "cert", t->cert),
+                                    .key = read_file(r, pointer, "key", t->key)};
     if (t->cert.n)
-        list_cert(r, "service", s->name, t->cert, u->cert);
+        list_cert(r, "service", s->name, t->cert, u->cert, STR_NONE, NULL);
     if (r->bad)
         return;
     trial = tls_client_new(s->name);

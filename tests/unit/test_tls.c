@@ -67,7 +67,8 @@ static struct tls_listener_spec listener(struct tls_cert_spec *certs, uint32_t n
 
 START_TEST(a_document_comes_back)
 {
-    struct tls_cert_spec cert = {STR("cert"), STR("key"), STR("ca"), TLS_AUTH_REQUIRE};
+    struct tls_cert_spec cert = {STR("cert"), STR("key"), STR("ocsp"), STR("ca"),
+                                 TLS_AUTH_REQUIRE};
     struct tls_listener_spec l = {.name = STR("web"),
                                   .ciphers = STR("AES"),
                                   .min_version = 3,
