@@ -90,11 +90,24 @@ static const struct word balance_words[] = {{"p2c", CONF_BALANCE_P2C},
                                             {"least_requests", CONF_BALANCE_LEAST_REQUESTS},
                                             {"ring_hash", CONF_BALANCE_RING_HASH},
                                             {NULL, 0}};
-static const struct word retry_words[] = {
-    {"connect", CONF_RETRY_CONNECT}, {"reset", CONF_RETRY_RESET},
-    {"timeout", CONF_RETRY_TIMEOUT}, {"500", CONF_RETRY_500},
-    {"502", CONF_RETRY_502},         {"503", CONF_RETRY_503},
-    {"504", CONF_RETRY_504},         {NULL, 0}};
+enum {
+#define X(status) NTH_##status,
+    CONF_RETRY_STATUSES(X)
+#undef X
+};
+static const struct word retry_words[] = {{"connect", CONF_RETRY_CONNECT},
+                                          {"reset", CONF_RETRY_RESET},
+                                          {"timeout", CONF_RETRY_TIMEOUT},
+                                          {"5xx", CONF_RETRY_5XX},
+#define X(status) {#status, CONF_RETRY_STATUS << NTH_##status},
+                                          CONF_RETRY_STATUSES(X)
+#undef X
+                                              {NULL, 0}};
+static const struct word method_words[] = {
+    {"GET", CONF_METHOD_GET},         {"HEAD", CONF_METHOD_HEAD},
+    {"POST", CONF_METHOD_POST},       {"PUT", CONF_METHOD_PUT},
+    {"PATCH", CONF_METHOD_PATCH},     {"DELETE", CONF_METHOD_DELETE},
+    {"OPTIONS", CONF_METHOD_OPTIONS}, {NULL, 0}};
 static const struct word check_words[] = {
     {"http", CONF_CHECK_HTTP}, {"tcp", CONF_CHECK_TCP}, {NULL, 0}};
 static const struct word auth_words[] = {{"none", CONF_AUTH_NONE},
@@ -260,11 +273,36 @@ static const struct field timeouts_fields[] = {
 };
 TABLE(timeouts_table, conf_timeouts, "timeouts", timeouts_fields);
 
+static bool no_backoff(const void *group)
+{
+    return ((const struct conf_backoff *)group)->base_ms == 0;
+}
+
+static const struct field backoff_fields[] = {
+    {"base", FIELD_DURATION, AT(conf_backoff, base_ms), .max = 60 * SECOND, .fallback = "0s",
+     .doc = "Before the second try pass 0 to this long, by chance; before each later one up to "
+            "twice as long; 0s: no pause"},
+    {"max", FIELD_DURATION, AT(conf_backoff, max_ms), .max = HOUR, .fallback = "1s",
+     .doc = "The longest pause"},
+};
+TABLE(backoff_table, conf_backoff, "backoff", backoff_fields);
+
 static const struct field retry_fields[] = {
-    {"attempts", FIELD_NUMBER, AT(conf_retry, attempts), .min = 1, .max = 10, .fallback = "2",
-     .doc = "All tries together; 1: never again"},
+    {"attempts", FIELD_NUMBER, AT(conf_retry, attempts), .min = 1, .max = CONF_RETRY_ATTEMPTS,
+     .fallback = "2", .doc = "All tries together; 1: never again"},
     {"on", FIELD_WORDS, AT(conf_retry, on), .words = retry_words, .fallback = "connect reset",
-     .doc = "What is tried again, and only when it is safe"},
+     .doc = "What is tried again, and only when it is safe: no connection, a connection that "
+            "broke before an answer, no answer in time, statuses"},
+    {"methods", FIELD_WORDS, AT(conf_retry, methods), .words = method_words,
+     .fallback = "GET HEAD PUT DELETE OPTIONS",
+     .doc = "Methods that may be carried out twice; others are tried again only if nothing of "
+            "the request can have reached the endpoint"},
+    {"per_try_timeout", FIELD_DURATION, AT(conf_retry, per_try_ms), .max = 24 * HOUR,
+     .fallback = "0s",
+     .doc = "From the beginning of a try, or the end of the request's body, to the head of its "
+            "answer; 0s: no limit"},
+    {"backoff", FIELD_GROUP, AT(conf_retry, backoff), .of = &backoff_table,
+     .absent = no_backoff, .computed = "no pause", .doc = "Pauses between tries"},
     {"budget", FIELD_NUMBER, AT(conf_retry, budget), .min = 0, .max = 100, .fallback = "20",
      .doc = "Retries as per cent of a worker's requests over the last seconds, and 10 more; "
             "failed connects are not counted"},

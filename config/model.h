@@ -69,18 +69,54 @@ struct conf_timeouts {
     uint64_t connect_ms, first_byte_ms, idle_ms, request_ms; /* 0: never */
 };
 
+/* Statuses that can be named for a retry. */
+#define CONF_RETRY_STATUSES(X)                                                                 \
+    X(404)                                                                                     \
+    X(408)                                                                                     \
+    X(409)                                                                                     \
+    X(421)                                                                                     \
+    X(425)                                                                                     \
+    X(429)                                                                                     \
+    X(500)                                                                                     \
+    X(501)                                                                                     \
+    X(502)                                                                                     \
+    X(503)                                                                                     \
+    X(504)                                                                                     \
+    X(505)                                                                                     \
+    X(507)                                                                                     \
+    X(508)                                                                                     \
+    X(511)                                                                                     \
+    X(520)                                                                                     \
+    X(521)                                                                                     \
+    X(522)                                                                                     \
+    X(523)                                                                                     \
+    X(524)
 enum { /* bits of conf_retry.on */
        CONF_RETRY_CONNECT = 1,
        CONF_RETRY_RESET = 2,
        CONF_RETRY_TIMEOUT = 4,
-       CONF_RETRY_500 = 8,
-       CONF_RETRY_502 = 16,
-       CONF_RETRY_503 = 32,
-       CONF_RETRY_504 = 64
+       CONF_RETRY_5XX = 8,
+       CONF_RETRY_STATUS = 16 /* the first of the statuses; each next one is the double */
+};
+enum { /* bits of conf_retry.methods */
+       CONF_METHOD_GET = 1,
+       CONF_METHOD_HEAD = 2,
+       CONF_METHOD_POST = 4,
+       CONF_METHOD_PUT = 8,
+       CONF_METHOD_PATCH = 16,
+       CONF_METHOD_DELETE = 32,
+       CONF_METHOD_OPTIONS = 64
+};
+#define CONF_RETRY_ATTEMPTS 10
+struct conf_backoff {
+    uint64_t base_ms, max_ms; /* base 0: none */
 };
 struct conf_retry {
-    uint32_t attempts; /* all tries together; 1: no retry */
+    uint32_t attempts; /* 1..CONF_RETRY_ATTEMPTS, all tries together; 1: no retry */
     unsigned on;
+    unsigned methods;    /* may be tried again when the upstream may have acted already */
+    uint64_t per_try_ms; /* 0: never */
+    struct conf_backoff backoff;
     uint32_t budget; /* per cent of the requests */
 };
 

@@ -96,6 +96,17 @@ void attempt_expired(struct attempt *a)
     count_failure(a, END_REQUEST_TIMEOUT);
 }
 
+/* retry.per_try_timeout */
+static void on_patience_lost(void *arg)
+{
+    struct attempt *a = CAST(attempt, ATTEMPT_MAGIC, arg);
+    bool connecting = a->forwarded_us == 0;
+    enum ending why = connecting ? END_CONNECT_TIMEOUT : END_TRY_TIMEOUT;
+
+    count_failure(a, why);
+    stream_attempt_failed(a->stream, why, connecting, false);
+}
+
 static void forwarded(struct attempt *a)
 {
     a->forwarded_us = loop_now_us(a->stream->plane->loop);
@@ -119,12 +130,12 @@ static struct attempt *attempt_new(struct stream *s, const struct target *t)
     a->stats =
         t->cell && t->cell < STATS_ENDPOINTS ? &s->plane->stats->endpoints[t->cell] : NULL;
     deadline_init(&a->deadline, on_deadline, a);
+    deadline_init(&a->patience, on_patience_lost, a);
     a->endpoint->in_flight++;
     if (a->stats)
         stat_add(&a->stats->in_flight, 1);
     s->attempt = a;
-    s->tries++;
-    s->tried = t->ep;
+    s->tried[s->tries++ % ARRAY_LEN(s->tried)] = t->ep;
     s->endpoint_name = str_of(t->ep->name);
     return a;
 }
@@ -190,6 +201,8 @@ enum attempt_begin attempt_start(struct stream *s, const struct target *t)
         forwarded(a);
     else
         start_deadline(a, END_CONNECT_TIMEOUT);
+    if (s->up == HALF_ENDED)
+        deadline_start(&a->patience, s->service->per_try);
     return ATTEMPT_UNDER_WAY;
 }
 
@@ -206,6 +219,7 @@ void attempt_finish(struct attempt *a)
     struct stream *s = a->stream;
 
     deadline_stop(&a->deadline);
+    deadline_stop(&a->patience);
     a->endpoint->in_flight--;
     if (a->stats)
         stat_sub(&a->stats->in_flight, 1);
@@ -235,6 +249,8 @@ bool attempt_body(struct attempt *a, struct block *b)
 void attempt_body_end(struct attempt *a)
 {
     upconn_end(a->conn, h1_body_trailers(&a->stream->body));
+    if (!a->answered)
+        deadline_start(&a->patience, a->stream->service->per_try);
     if (a->forwarded_us)
         forwarded(a);
 }
@@ -252,6 +268,7 @@ static void observe_head(struct attempt *a, const struct message *m)
     struct stream *s = a->stream;
 
     a->answered = true;
+    deadline_stop(&a->patience);
     s->upstream_us = loop_now_us(s->plane->loop) - a->forwarded_us;
     teach(a, m->status);
     if (!a->stats)
@@ -272,7 +289,7 @@ static void on_head(void *self, const struct message *m)
     }
     a->stream->tunnel = a->conn->tunnel;
     observe_head(a, m);
-    if (m->status >= 500 && stream_retry_status(a->stream, m->status))
+    if (m->status >= 400 && stream_retry_status(a->stream, m->status))
         return;
     start_deadline(a, END_IDLE_TIMEOUT);
     stream_answer(a->stream, m);

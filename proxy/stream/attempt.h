@@ -16,6 +16,7 @@ struct attempt { /* owned by its stream */
     struct stats_endpoint *stats; /* NULL: not counted */
     struct deadline deadline;     /* connect, first byte or idle */
     enum ending on_deadline;
+    struct deadline patience; /* retry.per_try_timeout */
     struct grave grave;
     uint64_t forwarded_us;  /* connected, and the request on its way */
     uint32_t waiting_bytes; /* unsent when the deadline was started: to see progress */

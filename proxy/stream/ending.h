@@ -37,6 +37,7 @@ enum blame {
       BLAME_VERSION)                                                                           \
     X(FIRST_BYTE_TIMEOUT, "first_byte_timeout", 504, "the upstream did not answer in time",    \
       BLAME_VERSION)                                                                           \
+    X(TRY_TIMEOUT, "try_timeout", 504, "the upstream did not answer in time", BLAME_VERSION)   \
     X(IDLE_TIMEOUT, "idle_timeout", 504, "the upstream stalled", BLAME_VERSION)                \
     X(REQUEST_TIMEOUT, "request_timeout", 504, "the exchange took longer than its timeout",    \
       BLAME_VERSION)                                                                           \

@@ -125,13 +125,15 @@ void forward_client(struct stream *s)
 
 void forward_strip_flags(struct stream *s)
 {
-    static const struct str prefix = STR_INIT("x-flag-");
+    static const struct str prefix = STR_INIT("x-flag-"),
+                            attempts = STR_INIT("x-sluice-attempts");
 
     for (uint16_t i = 0; i < s->req.nfields; i++) {
         struct field *f = &s->req.fields[i];
         struct str name = head_name(&s->req, f);
 
         if (f->id == FIELD_OTHER && name.n > prefix.n && ascii_lower(name.p[0]) == 'x') {
+            f->hop |= str_ieq(name, attempts);
             name.n = prefix.n;
             f->hop |= str_ieq(name, prefix);
         }
@@ -195,6 +197,12 @@ static struct str endpoint_host(const struct stream *s)
     return str_starts(s->endpoint_name, STR("unix:")) ? STR("localhost") : s->endpoint_name;
 }
 
+void forward_attempts(struct stream *s, struct out *o)
+{
+    if (s->tries > 1)
+        head_write_u64(o, STR("X-Sluice-Attempts"), s->tries);
+}
+
 void forward_request(struct stream *s, struct message *m)
 {
     struct str host = head_authority(&s->req);
@@ -213,6 +221,7 @@ void forward_request(struct stream *s, struct message *m)
     put_traceparent(&o, s);
     out_put(&o, s->req.minor ? STR("Via: 1.1 sluice\r\n") : STR("Via: 1.0 sluice\r\n"));
     put_hop(s, &o);
+    forward_attempts(s, &o);
     out_put(&o, s->flag_lines);
     action_write(&s->route->request, &o);
     ASSERT(!o.full);
@@ -243,6 +252,7 @@ void forward_answer(struct stream *s, struct message *m)
         keep_announcement(&s->attempt->resp);
     out_put(&o, STR("Via: 1.1 sluice\r\n"));
     head_write_known(&o, STR("X-Request-Id"), s->request_id);
+    forward_attempts(s, &o);
     out_put(&o, s->limit_fields);
     if (s->minted)
         sticky_write_cookie(&o, sticky, (struct str){s->key, STICKY_KEY}, false);

@@ -2,6 +2,7 @@
 #include "proxy/stream/reply.h"
 
 #include "proxy/http/head_write.h"
+#include "proxy/stream/forward.h"
 
 #include <time.h>
 
@@ -25,6 +26,7 @@ static void put_fields(struct out *o, struct stream *s)
 {
     head_write_known(o, STR("Server"), STR("sluice"));
     put_date(o, loop_wall_ms(s->plane->loop));
+    forward_attempts(s, o);
     out_put(o, s->limit_fields);
     if (s->request_id.n)
         head_write_known(o, STR("X-Request-Id"), s->request_id);

@@ -20,6 +20,7 @@
 #include "proxy/stream/metrics.h"
 #include "proxy/stream/pending.h"
 #include "proxy/stream/reply.h"
+#include "proxy/stream/retry.h"
 
 #define STREAM_MAGIC 0x7374726du
 #define HOST_MAX     256
@@ -30,7 +31,8 @@ static const unsigned stream_edge[STREAM_NSTATES] = {
     [STREAM_READ] = TO(ROUTE) | TO(ANSWER) | TO(DONE), /* ANSWER: a malformed head */
     [STREAM_ROUTE] = TO(WAIT) | TO(ANSWER) | TO(DONE),
     [STREAM_QUEUE] = TO(WAIT) | TO(ANSWER) | TO(DONE),
-    [STREAM_WAIT] = TO(WAIT) | TO(QUEUE) | TO(ANSWER) | TO(DONE), /* WAIT: a retry */
+    [STREAM_PAUSE] = TO(WAIT) | TO(ANSWER) | TO(DONE),
+    [STREAM_WAIT] = TO(WAIT) | TO(QUEUE) | TO(PAUSE) | TO(ANSWER) | TO(DONE), /* a retry */
     [STREAM_ANSWER] = TO(DONE),
 };
 
@@ -158,6 +160,7 @@ void stream_finish(struct stream *s, enum ending why)
     admit_end(s);
     pending_leave(s);
     deadline_stop(&s->total);
+    retry_end(s);
     if (s->attempt)
         attempt_finish(s->attempt);
     metrics_end(s);
@@ -276,13 +279,6 @@ static bool choose_version(struct stream *s)
     return true;
 }
 
-static unsigned most_tries(const struct stream *s)
-{
-    unsigned n = s->service->conf->retry.attempts;
-
-    return n ? n : 1;
-}
-
 static void try_endpoints(struct stream *s)
 {
     struct balance *b = &s->version->balance;
@@ -291,7 +287,7 @@ static void try_endpoints(struct stream *s)
         struct pick p = {.rng = &s->plane->rng,
                          .now_us = loop_now_us(s->plane->loop),
                          .key = s->lb_key,
-                         .avoid = s->fresh ? NULL : s->tried};
+                         .avoid = s->fresh || !s->tries ? NULL : s->tried[0]};
         uint32_t i = balance_pick(b, &p);
 
         if (i == BALANCE_NONE) {
@@ -299,7 +295,7 @@ static void try_endpoints(struct stream *s)
             return;
         }
         stream_enter(s, STREAM_WAIT);
-        switch (pending_start(s, i)) {
+        switch (pending_start(s, retry_elsewhere(s, i))) {
         case ATTEMPT_UNDER_WAY:
             return;
         case ATTEMPT_FULL:
@@ -309,7 +305,7 @@ static void try_endpoints(struct stream *s)
         case ATTEMPT_FAILED:
             break;
         }
-    } while (s->tries < most_tries(s) && s->service->conf->retry.on & CONF_RETRY_CONNECT);
+    } while (retry_allowed(s, END_CONNECT_FAILED, true, false));
     stream_fail(s, END_CONNECT_FAILED, 0, STR_NONE);
 }
 
@@ -498,74 +494,35 @@ void stream_resume(struct stream *s)
         attempt_resume(s->attempt);
 }
 
-static bool take_budget(struct stream *s)
+/* The attempt failed and another one may be made. */
+static void try_again(struct stream *s, bool at_once)
 {
-    return retry_budget_take(&s->service->budget, s->service->conf->retry.budget,
-                             loop_now_us(s->plane->loop));
-}
+    uint64_t pause = at_once ? 0 : retry_pause_ms(s);
 
-/*
- * A new attempt is safe if the client has seen nothing and all of the request is still here,
- * and if the upstream cannot have acted on it, or the method says that acting twice is as good
- * as once (RFC 9110 9.2.2). A dead pooled connection does not count as a try.
- */
-static bool may_retry(struct stream *s, enum ending why, bool nothing_sent, bool stale)
-{
-    const struct conf_retry *c = &s->service->conf->retry;
-
-    if (s->down != HALF_IDLE || !s->replayable)
-        return false;
-    if (!nothing_sent && !method_idempotent(s->req.method))
-        return false;
-    if (stale)
-        return !s->fresh;
-    if (s->tries >= most_tries(s))
-        return false;
-    if (nothing_sent)
-        return c->on & CONF_RETRY_CONNECT; /* that cost the upstream nothing */
-    if (!((why == END_UPSTREAM_RESET && c->on & CONF_RETRY_RESET) ||
-          (why == END_FIRST_BYTE_TIMEOUT && c->on & CONF_RETRY_TIMEOUT)))
-        return false;
-    return take_budget(s);
+    attempt_finish(s->attempt);
+    if (pause == 0) {
+        try_endpoints(s);
+        return;
+    }
+    stream_enter(s, STREAM_PAUSE);
+    retry_pause(s, pause);
 }
 
 void stream_attempt_failed(struct stream *s, enum ending why, bool nothing_sent, bool stale)
 {
-    bool again = may_retry(s, why, nothing_sent, stale);
-
-    if (!again) {
+    if (!retry_allowed(s, why, nothing_sent, stale)) {
         stream_fail(s, why, 0, STR_NONE);
         return;
     }
-    attempt_finish(s->attempt);
     s->fresh = stale;
-    try_endpoints(s);
-}
-
-static unsigned status_bit(int status)
-{
-    switch (status) {
-    case 500:
-        return CONF_RETRY_500;
-    case 502:
-        return CONF_RETRY_502;
-    case 503:
-        return CONF_RETRY_503;
-    case 504:
-        return CONF_RETRY_504;
-    default:
-        return 0;
-    }
+    try_again(s, stale);
 }
 
 bool stream_retry_status(struct stream *s, int status)
 {
-    if (!(s->service->conf->retry.on & status_bit(status)) || s->down != HALF_IDLE ||
-        !s->replayable || !method_idempotent(s->req.method) || s->tries >= most_tries(s) ||
-        s->version->balance.nlive < 2 || !take_budget(s))
+    if (!retry_status_allowed(s, status))
         return false;
-    attempt_finish(s->attempt);
     s->fresh = false;
-    try_endpoints(s);
+    try_again(s, false);
     return true;
 }

@@ -20,6 +20,7 @@ struct stream;
     X(READ, "reading the request head")                                                        \
     X(ROUTE, "choosing a service, a version and an endpoint")                                  \
     X(QUEUE, "waiting for a connection to the version")                                        \
+    X(PAUSE, "between two tries")                                                              \
     X(WAIT, "an attempt is under way, nothing is answered yet")                                \
     X(ANSWER, "the answer is going down")                                                      \
     X(DONE, "over; freed when the turn is")
@@ -72,20 +73,23 @@ struct stream { /* owned by its conn, from stream_new to stream_finish */
     uint64_t max_body;            /* of the request, in bytes */
     uint64_t bytes_in, bytes_out; /* of bodies */
     int status;                   /* of the final answer; 0: none yet */
-    unsigned tries;
+    unsigned tries;               /* attempts so far */
+    unsigned extra_tries; /* of them, those that do not count: after dead pooled connections */
     bool overridden;
-    bool trusted;                 /* the peer may say who it speaks for */
-    bool hold;                    /* the body waits for 100 (Continue) */
-    bool replayable;              /* all of the request so far is in memory */
-    bool fresh;                   /* the next attempt takes no pooled connection */
-    bool paused;                  /* held back by a fault or in QUEUE: so is its body */
-    bool entered;                 /* counts as under way on its route */
-    bool minted;                  /* send the sticky cookie */
-    uint64_t lb_key;              /* hash of who asks; ring_hash only */
-    bool tunnel;                  /* the answer was 101: bytes go both ways until one ends */
-    const struct endpoint *tried; /* compared only */
-    struct str endpoint_name;     /* of the last attempt; the snapshot's */
-    struct str kept;              /* what of the body is in memory, from its beginning */
+    bool trusted;    /* the peer may say who it speaks for */
+    bool hold;       /* the body waits for 100 (Continue) */
+    bool replayable; /* all of the request so far is in memory */
+    bool fresh;      /* the next attempt takes no pooled connection */
+    bool paused;     /* held back by a fault or in QUEUE, PAUSE: so is its body */
+    bool entered;    /* counts as under way on its route */
+    bool minted;     /* send the sticky cookie */
+    uint64_t lb_key; /* hash of who asks; ring_hash only */
+    bool tunnel;     /* the answer was 101: bytes go both ways until one ends */
+    bool retrying;   /* counts as a retry under way */
+    const struct endpoint *tried[CONF_RETRY_ATTEMPTS]; /* compared only */
+    struct timer *pause;      /* the arena's; NULL: there never was one */
+    struct str endpoint_name; /* of the last attempt; the snapshot's */
+    struct str kept;          /* what of the body is in memory, from its beginning */
     struct str request_id, trace_id;
     struct str host;         /* lower case, without port */
     struct str path;         /* normalised, without query */
@@ -106,7 +110,7 @@ struct stream *stream_new(struct plane *p, struct downstream to, struct str peer
 void stream_start(struct stream *s);
 /* A request that admit_start held back goes on. */
 void stream_proceed(struct stream *s);
-/* One that waited for a connection looks for one again. */
+/* One that waited for a connection, or between tries, looks for a connection again. */
 void stream_try(struct stream *s);
 /* More of the request's body. BYTES stay where they are as long as s->replayable; the other
  * takes the block over. False: enough for now, wait for ops->resume. */

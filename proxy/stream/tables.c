@@ -58,6 +58,7 @@ static void fill_service(struct tables *t, struct service_row *s, const struct c
     s->connect = deadline_queue(ds, c->timeouts.connect_ms);
     s->first_byte = deadline_queue(ds, c->timeouts.first_byte_ms);
     s->idle = deadline_queue(ds, c->timeouts.idle_ms);
+    s->per_try = deadline_queue(ds, c->retry.per_try_ms);
     s->pending = deadline_queue(ds, c->limits.pending_timeout_ms);
     s->request = deadline_queue(ds, c->timeouts.request_ms);
     s->versions = arena_zalloc(a, n * sizeof(struct version_row));

@@ -31,7 +31,7 @@ struct service_row {
     uint64_t salt;
     struct retry_budget budget;
     uint64_t elsewhere, elsewhere_at_us; /* limits: requests in other workers, as of then */
-    struct deadline_queue *connect, *first_byte, *idle, *pending, *request;
+    struct deadline_queue *connect, *first_byte, *idle, *pending, *per_try, *request;
 };
 
 struct route_row { /* what a route's limits need at hand */
