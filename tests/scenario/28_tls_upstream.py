@@ -120,6 +120,17 @@ def tell(t):
     health = s.api("GET", "/v1/services/checked")["versions"][0]["endpoints"][0]
     t.check(health["up"], f"checks speak TLS as well: {health}")
 
+    # Our own certificate is renewed: connections begin anew with it, none is lost.
+    serials = {p["serialNumber"] for p in origins["mutual"].peers}
+    issue("proxy", "proxy")
+    load = t.load(s, path="/mutual", clients=2, rate=100)
+    time.sleep(0.2)
+    s.api("POST", "/v1/config:reload")
+    t.eventually("the new certificate is shown",
+                 lambda: origins["mutual"].peers[-1]["serialNumber"] not in serials)
+    t.no_failures(load)
+    t.equal(len({p["serialNumber"] for p in origins["mutual"].peers}), 2, "certificates shown")
+
     # Another CA: connections and sessions made under the old one are not used any more.
     before = o.handshakes
     s.config["services"]["plain-name"]["tls"] = {"ca": "other-ca.pem"}
