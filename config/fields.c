@@ -37,6 +37,11 @@ static bool no_outlier(const void *group)
     return !((const struct conf_outlier *)group)->enabled;
 }
 
+static bool no_mirror(const void *group)
+{
+    return !((const struct conf_mirror *)group)->enabled;
+}
+
 static bool no_listener_tls(const void *group)
 {
     return !((const struct conf_listener_tls *)group)->enabled;
@@ -378,6 +383,25 @@ static const struct field override_fields[] = {
 };
 TABLE(override_table, conf_override, "override", override_fields);
 
+static const struct field mirror_fields[] = {
+    {"to", FIELD_TEXT, FORM_NAME, .required = true, AT(conf_mirror, to),
+     .doc = "The version that gets the copies"},
+    {"percent", FIELD_NUMBER, .required = true, AT(conf_mirror, percent), .max = 100,
+     .doc = "Share of the requests; by sticky key, if there is one: always the same clients"},
+    {"methods", FIELD_TEXTS, FORM_METHOD, MANY(conf_mirror, methods), .computed = "GET, HEAD",
+     .doc = "Methods of the requests that are copied: those that change nothing, unless the "
+            "version can take others twice"},
+    {"max_body", FIELD_NUMBER, AT(conf_mirror, max_body), .max = CONF_MIRROR_BODY_MAX,
+     .fallback = "16384", .doc = "Bytes of the longest request body that is copied"},
+    {"max_requests", FIELD_NUMBER, AT(conf_mirror, max_requests), .min = 1, .max = 100000,
+     .fallback = "64",
+     .doc = "Copies under way at once, all workers together; meanwhile no others are made"},
+    {"timeout", FIELD_DURATION, AT(conf_mirror, timeout_ms), .min = 1, .max = HOUR,
+     .fallback = "10s",
+     .doc = "How long a copy may take, from its beginning to its answer's end"},
+};
+TABLE(mirror_table, conf_mirror, "mirror", mirror_fields);
+
 static const struct field service_fields[] = {
     {"versions", FIELD_MAP, .required = true, MANY(conf_service, versions), .min = 1,
      .max = 1000, .of = &version_table, .doc = "Versions of the service by name"},
@@ -411,6 +435,9 @@ static const struct field service_fields[] = {
      .doc = "Speak TLS to the endpoints of all versions"},
     {"overrides", FIELD_LIST, MANY(conf_service, overrides), .of = &override_table,
      .doc = "Requests that go to one version always; the first that matches counts"},
+    {"mirror", FIELD_GROUP, AT(conf_service, mirror), .of = &mirror_table, .marked = true,
+     .absent = no_mirror, .computed = "no copies",
+     .doc = "Copies of requests for another version, whose answers are thrown away"},
 };
 static const struct table service_table = {.name = "service",
                                            .size = sizeof(struct conf_service),

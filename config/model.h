@@ -150,6 +150,18 @@ struct conf_override {
     size_t version; /* index into the service's versions */
 };
 
+#define CONF_MIRROR_BODY_MAX 49152 /* with its head it has to fit into one buffer */
+struct conf_mirror {
+    bool enabled; /* "mirror" present */
+    struct str to;
+    uint32_t percent;
+    struct str *methods; /* none: GET and HEAD */
+    size_t nmethods;
+    uint32_t max_body;     /* bytes */
+    uint32_t max_requests; /* under way, all workers together */
+    uint64_t timeout_ms;
+};
+
 enum conf_verify { CONF_VERIFY_FULL, CONF_VERIFY_CA, CONF_VERIFY_NONE };
 struct conf_service_tls {   /* how endpoints are spoken to */
     bool enabled;           /* "tls" present */
@@ -175,6 +187,7 @@ struct conf_service {
     struct conf_service_tls tls;
     struct conf_override *overrides;
     size_t noverrides;
+    struct conf_mirror mirror;
     struct str rollout; /* run-time: id of the rollout that owns the weights, or empty */
 };
 

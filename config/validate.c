@@ -77,6 +77,15 @@ static void check_health(struct loader *l, const struct conf_service *s, struct 
         (void)diag_at(l->d, path, AT_KEY, "a tcp check has no path");
 }
 
+static void check_mirror(struct loader *l, const struct conf_service *s, struct node *n)
+{
+    struct node *to = node_get(n, STR("to"));
+
+    if (to && s->mirror.to.n && conf_version_find(s, s->mirror.to) < 0)
+        (void)diag_at(l->d, to, AT_VALUE, "there is no version \"%.*s\"",
+                      STR_ARG(s->mirror.to));
+}
+
 static void check_overrides(struct loader *l, struct node *list)
 {
     struct names seen;
@@ -169,6 +178,8 @@ static void check_services(struct loader *l, const struct node *root)
             check_health(l, n->target, part);
         if ((part = node_get(n, STR("tls"))) && part->kind == NODE_OBJECT && part->target)
             check_service_tls(l, n->target, part);
+        if ((part = node_get(n, STR("mirror"))) && part->kind == NODE_OBJECT)
+            check_mirror(l, n->target, part);
         if ((part = node_get(n, STR("overrides"))) && part->kind == NODE_ARRAY)
             check_overrides(l, part);
     }

@@ -224,6 +224,27 @@ static void put_of_versions(struct text *t, const struct metrics *m,
     }
 }
 
+static void put_mirrored(struct text *t, const struct metrics *m,
+                         const struct sampler_totals *totals)
+{
+    bool some = false;
+
+    for (size_t i = 0; i < m->nversions; i++)
+        for (int k = 0; k < STATS_NMIRROR; k++) {
+            if (!totals[i].mirrored[k])
+                continue;
+            if (!some)
+                family(t, "sluice_mirror_requests_total", "counter",
+                       "Copies of requests, by result.");
+            some = true;
+            put_u64(t, "sluice_mirror_requests_total",
+                    LABELS({"service", m->versions[i].service},
+                           {"version", m->versions[i].version},
+                           {"result", str_of(stats_mirror_name((enum stats_mirror)k))}),
+                    totals[i].mirrored[k]);
+        }
+}
+
 static void put_ratios(struct text *t, const struct metrics *m)
 {
     family(t, "sluice_version_weight_ratio", "gauge", "Share of traffic that is set.");
@@ -285,6 +306,7 @@ static void put_versions(struct text *t, const struct metrics *m)
                     "Requests whose client left first.",
                     offsetof(struct sampler_totals, client_aborts));
     put_waiting(t, m, totals);
+    put_mirrored(t, m, totals);
     put_ratios(t, m);
     xfree(totals);
 }

@@ -218,6 +218,7 @@ static void merge_service(struct arena *a, const struct conf_service *file, cons
     merge_ages(&m);
     merge_weights(&m);
     merge_overrides(&m);
+    out->mirror.enabled &= conf_version_find(out, out->mirror.to) >= 0;
     out->rollout = rollout ? arena_str(a, str_of(rollout)) : STR("");
 }
 

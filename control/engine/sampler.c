@@ -112,6 +112,8 @@ static void add_version(const struct stats_version *v, struct sampler_totals *t)
     t->client_aborts += stat_get(&v->client_aborts);
     t->pending_overflows += stat_get(&v->pending_overflows);
     t->pending_timeouts += stat_get(&v->pending_timeouts);
+    for (int i = 0; i < STATS_NMIRROR; i++)
+        t->mirrored[i] += stat_get(&v->mirrored[i]);
     t->routed += stat_get(&v->routed);
     t->overridden += stat_get(&v->overridden);
     t->bytes_in += stat_get(&v->bytes_in);

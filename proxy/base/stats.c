@@ -60,6 +60,17 @@ const char *stats_violation_name(enum stats_violation v)
     return names[v];
 }
 
+const char *stats_mirror_name(enum stats_mirror m)
+{
+    static const char *const names[] = {
+#define X(id, name) name,
+        STATS_MIRRORS(X)
+#undef X
+    };
+
+    return names[m];
+}
+
 int stats_create(unsigned workers)
 {
     int fd = memfd_create("sluice-stats", MFD_CLOEXEC | MFD_ALLOW_SEALING);

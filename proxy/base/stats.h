@@ -81,6 +81,23 @@ enum stats_held {
     STATS_NHELD
 };
 
+/* What became of a copy of a request (mirroring). */
+#define STATS_MIRRORS(X)                                                                       \
+    X(OK, "ok")         /* answered below 500 */                                               \
+    X(ERROR, "error")   /* answered with 500 or above */                                       \
+    X(FAILED, "failed") /* no answer: no endpoint, refused, reset, malformed */                \
+    X(TIMEOUT, "timeout")                                                                      \
+    X(BUSY, "busy")       /* not made: too many under way */                                   \
+    X(LARGE, "too_large") /* not made: the body */                                             \
+    X(CUT, "cut")         /* the client did not finish its request */
+enum stats_mirror {
+#define X(id, name) STATS_MIRROR_##id,
+    STATS_MIRRORS(X)
+#undef X
+        STATS_NMIRROR
+};
+const char *stats_mirror_name(enum stats_mirror m);
+
 /* Everything a version's traffic leaves behind. A *request* is an exchange with this version.
  */
 struct stats_version {
@@ -92,6 +109,7 @@ struct stats_version {
     stat_t retries;        /* second and later attempts */
     stat_t client_aborts;
     stat_t pending_overflows, pending_timeouts; /* requests that got no connection in time */
+    stat_t mirrored[STATS_NMIRROR];             /* copies meant for this version */
     stat_t routed;              /* split decisions for this version, overrides left out */
     stat_t overridden;          /* decisions by override or flag */
     stat_t bytes_in, bytes_out; /* bodies: from clients, to clients */

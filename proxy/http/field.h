@@ -73,6 +73,7 @@ enum field_traits {
     X(A, ACCEPT_LANGUAGE, "accept-language", 0)                                                \
     X(A, X_FORWARDED_FOR, "x-forwarded-for",                                                   \
       FIELD_KEEP | FIELD_NO_TRAILER | FIELD_ORIGIN | FIELD_TWIN)                               \
+    X(A, X_SLUICE_MIRROR, "x-sluice-mirror", FIELD_KEEP | FIELD_NO_TRAILER)                    \
     X(A, CONTENT_ENCODING, "content-encoding", FIELD_NO_TRAILER)                               \
     X(A, CONTENT_LANGUAGE, "content-language", 0)                                              \
     X(A, CONTENT_LOCATION, "content-location", 0)                                              \

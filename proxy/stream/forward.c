@@ -26,6 +26,7 @@ static const bool skip_request[FIELD_NIDS] = {
     [FIELD_X_FORWARDED_PREFIX] = true,
     [FIELD_X_CLIENT_CERT_SUBJECT] = true,
     [FIELD_X_REQUEST_ID] = true,
+    [FIELD_X_SLUICE_MIRROR] = true,
     [FIELD_TRACEPARENT] = true,
     [FIELD_EXPECT] = true,
 };
@@ -194,7 +195,9 @@ static void put_hop(struct stream *s, struct out *o)
 
 static struct str endpoint_host(const struct stream *s)
 {
-    return str_starts(s->endpoint_name, STR("unix:")) ? STR("localhost") : s->endpoint_name;
+    bool named = s->endpoint_name.n && !str_starts(s->endpoint_name, STR("unix:"));
+
+    return named ? s->endpoint_name : STR("localhost");
 }
 
 void forward_attempts(struct stream *s, struct out *o)

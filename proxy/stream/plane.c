@@ -12,6 +12,8 @@
 #include "proxy/event/ring.h"
 #include "proxy/stream/attempt.h"
 #include "proxy/stream/conn.h"
+#include "proxy/stream/mirror.h"
+#include "proxy/stream/mirror_state.h"
 #include "proxy/stream/plane_state.h"
 #include "proxy/stream/preface.h"
 
@@ -25,6 +27,7 @@
 #define ACCEPT_PAUSE_MS 100 /* after running out of descriptors */
 #define KEEP_CONNS      4096
 #define KEEP_STREAMS    1024
+#define KEEP_MIRRORS    64
 #define KEEP_PREFACES   64
 
 static void on_flush(void *arg)
@@ -177,11 +180,19 @@ int plane_apply_snapshot(struct plane *p, struct str doc, uint64_t *generation, 
     struct tables *old = p->tables;
     struct listener *l;
     struct snapshot snap;
+    struct tables_env env = {
+        .pool = &p->pool,
+        .shadows = &p->shadows,
+        .secrets = &p->secrets,
+        .deadlines = p->deadlines,
+        .workers = p->opt.workers,
+        .phase = p->opt.slot * (SPLIT_POINTS / STATS_MAX_WORKERS),
+    };
 
     if (snapshot_parse(doc, &snap, why) < 0)
         return -1;
-    p->tables = tables_new(&snap, &p->pool, &p->secrets, p->deadlines, old, rng_next(&p->rng),
-                           p->opt.slot * (SPLIT_POINTS / STATS_MAX_WORKERS));
+    env.seed = rng_next(&p->rng);
+    p->tables = tables_new(&snap, &env, old);
     LIST_FOREACH (l, &p->listeners, link)
         find_conf(l);
     tables_unref(old);
@@ -259,15 +270,18 @@ struct plane *plane_new(struct loop *l, const struct plane_options *o)
     io_set_init(&p->ios, l);
     init_queues(p);
     pool_init(&p->pool, &p->ios, p->deadlines, p->stats, o->workers);
+    pool_init(&p->shadows, &p->ios, p->deadlines, p->stats, o->workers);
     breakers_init(&p->pool.breakers, l, o->stats, o->slot, o->workers);
     slab_init(&p->conns, sizeof(struct conn), KEEP_CONNS);
     slab_init(&p->streams, sizeof(struct stream), KEEP_STREAMS);
     slab_init(&p->attempts, sizeof(struct attempt), KEEP_STREAMS);
+    slab_init(&p->mirrors, sizeof(struct mirror), KEEP_MIRRORS);
     slab_init(&p->prefaces, sizeof(struct preface), KEEP_PREFACES);
     p->flag_ctx = flag_ctx_new();
     secrets_init(&p->secrets);
     access_log_init(&p->log, &p->stats->log_dropped);
     LIST_INIT(&p->listeners);
+    LIST_INIT(&p->copies);
     LIST_INIT(&p->open);
     LIST_INIT(&p->prefaces_open);
     timer_init(&p->drain_timer, l, on_drain_deadline, p);
@@ -287,7 +301,9 @@ static void on_grave(void *arg)
     slab_release(&p->streams);
     slab_release(&p->attempts);
     slab_release(&p->prefaces);
+    slab_release(&p->mirrors);
     slab_release(&p->pool.upconns);
+    slab_release(&p->shadows.upconns);
     secrets_release(&p->secrets);
     p->magic = 0;
     xfree(p);
@@ -315,10 +331,12 @@ void plane_free(struct plane *p)
     close_prefaces(p);
     while ((c = LIST_FIRST(&p->open)))
         conn_close(c);
+    mirror_close_all(p);
     loop_unpost(p->loop, &p->drain_done);
     access_log_open(&p->log, -1);
     tables_unref(p->tables);
     pool_release(&p->pool);
+    pool_release(&p->shadows);
     flag_ctx_free(p->flag_ctx);
     flagset_unref(p->flags);
     loop_bury(p->loop, &p->grave, on_grave, p);

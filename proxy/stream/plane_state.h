@@ -52,7 +52,8 @@ struct plane {
     struct deadline_queue *head_queue, *idle_queue, *stall_queue, *linger_queue, *expect_queue;
     struct deadline_queue *watch_queue;
     struct pool pool;
-    struct slab conns, streams, attempts, prefaces;
+    struct pool shadows; /* connections for copies, apart from those that answer clients */
+    struct slab conns, streams, attempts, prefaces, mirrors;
     struct tables *tables; /* the newest snapshot; NULL before the first */
     struct flagset *flags; /* the newest flag set; NULL before the first */
     struct flag_ctx *flag_ctx;
@@ -60,6 +61,7 @@ struct plane {
     struct access_log log;
     struct limits *limits; /* shared with the other workers; NULL: routes have none */
     LIST_HEAD(, listener) listeners;
+    LIST_HEAD(, mirror) copies;
     LIST_HEAD(, conn) open; /* connections of clients */
     LIST_HEAD(, preface) prefaces_open;
     unsigned nopen;

@@ -18,6 +18,7 @@
 #include "proxy/stream/forward.h"
 #include "proxy/stream/limits.h"
 #include "proxy/stream/metrics.h"
+#include "proxy/stream/mirror.h"
 #include "proxy/stream/pending.h"
 #include "proxy/stream/reply.h"
 #include "proxy/stream/retry.h"
@@ -159,6 +160,7 @@ void stream_finish(struct stream *s, enum ending why)
     deadline_stop(&s->delay);
     admit_end(s);
     pending_leave(s);
+    mirror_leave(s);
     deadline_stop(&s->total);
     retry_end(s);
     if (s->attempt)
@@ -357,6 +359,8 @@ static void choose(struct stream *s)
         stream_fail(s, END_NO_ENDPOINT, 0, STR_NONE);
         return;
     }
+    if (s->service->mirror)
+        mirror_begin(s);
     s->hold = s->req.expect && s->up == HALF_OPEN && s->req.minor;
     if (s->hold)
         deadline_start(&s->expect, s->plane->expect_queue);
@@ -414,6 +418,7 @@ bool stream_body_kept(struct stream *s, struct str bytes)
         stream_fail(s, END_BODY_TOO_LARGE, 0, STR_NONE);
         return true;
     }
+    mirror_body(s, bytes);
     return !s->attempt || attempt_body_kept(s->attempt, bytes);
 }
 
@@ -425,6 +430,7 @@ bool stream_body(struct stream *s, struct block *b)
         stream_fail(s, END_BODY_TOO_LARGE, 0, STR_NONE);
         return true;
     }
+    mirror_body(s, block_str(b));
     if (s->attempt)
         return attempt_body(s->attempt, b);
     block_put(&s->plane->ios.blocks, b);
@@ -434,6 +440,7 @@ bool stream_body(struct stream *s, struct block *b)
 void stream_body_end(struct stream *s)
 {
     s->up = HALF_ENDED;
+    mirror_body_end(s);
     if (s->attempt)
         attempt_body_end(s->attempt);
 }

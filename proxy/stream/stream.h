@@ -14,6 +14,7 @@
 #include "proxy/stream/plane_state.h"
 
 struct attempt;
+struct mirror;
 struct stream;
 
 #define STREAM_STATES(X)                                                                       \
@@ -61,6 +62,7 @@ struct stream { /* owned by its conn, from stream_new to stream_finish */
     struct service_row *service;    /* NULL until routed */
     struct version_row *version;    /* NULL until chosen */
     struct attempt *attempt;
+    struct mirror *mirror; /* a copy that waits for the body; NULL: none */
     struct deadline expect;
     struct deadline delay; /* of a fault; in QUEUE, until it is given up */
     struct deadline total; /* of the whole exchange */

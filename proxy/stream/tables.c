@@ -14,25 +14,49 @@ static const struct service_row *same_service(const struct tables *old, struct s
     return NULL;
 }
 
-static void fill_version(struct tables *t, struct version_row *v, const struct conf_version *c,
+/* V's endpoints in POOL. Those of copies are counted nowhere. */
+static void fill_targets(struct tables *t, struct version_row *v, struct pool *pool,
                          const struct conf_service *s)
 {
     struct tls_client *tls = s->tls.enabled ? secrets_client(t->secrets, s->name) : NULL;
+    const struct conf_version *c = v->conf;
     struct arena *a = &t->conf->arena;
     uint32_t n = 0;
 
-    v->conf = c;
-    v->breaker = breaker_use(&t->pool->breakers, s->name, c, &s->limits);
     v->used = arena_zalloc(a, c->nendpoints * sizeof(struct endpoint *));
     v->targets = arena_zalloc(a, c->nendpoints * sizeof(struct target));
     for (size_t i = 0; i < c->nendpoints; i++) {
-        const struct conf_endpoint *e = &c->endpoints[i];
+        struct conf_endpoint e = c->endpoints[i];
 
-        v->used[i] = pool_use(t->pool, e, tls, v->breaker);
-        if (!e->drain)
-            v->targets[n++] = (struct target){v->used[i], e->cell, e->up};
+        e.cell = pool == t->shadows ? 0 : e.cell;
+        v->used[i] = pool_use(pool, &e, tls, v->breaker);
+        if (!e.drain)
+            v->targets[n++] = (struct target){v->used[i], e.cell, e.up};
     }
-    balance_init(&v->balance, a, s, v->targets, n, &t->pool->ejections);
+    balance_init(&v->balance, a, s, v->targets, n, &pool->ejections);
+}
+
+static void fill_version(struct tables *t, struct version_row *v, const struct conf_version *c,
+                         const struct conf_service *s)
+{
+    v->conf = c;
+    v->breaker = breaker_use(&t->pool->breakers, s->name, c, &s->limits);
+    fill_targets(t, v, t->pool, s);
+}
+
+/* Its version may be gone: then nothing is copied. */
+static void fill_mirror(struct tables *t, struct service_row *s, const struct tables_env *env)
+{
+    const struct conf_mirror *c = &s->conf->mirror;
+    long k = c->enabled && c->percent ? conf_version_find(s->conf, c->to) : -1;
+
+    if (k < 0)
+        return;
+    s->mirror = arena_zalloc(&t->conf->arena, sizeof(*s->mirror));
+    s->mirror->to.conf = s->versions[k].conf;
+    fill_targets(t, &s->mirror->to, t->shadows, s->conf);
+    s->mirror->timeout = deadline_queue(env->deadlines, c->timeout_ms);
+    s->mirror->most = (c->max_requests + env->workers - 1) / env->workers;
 }
 
 static void keep_cursors(struct service_row *s, const struct service_row *old)
@@ -48,8 +72,9 @@ static void keep_cursors(struct service_row *s, const struct service_row *old)
 }
 
 static void fill_service(struct tables *t, struct service_row *s, const struct conf_service *c,
-                         struct deadlines *ds, uint32_t phase)
+                         const struct tables_env *env)
 {
+    struct deadlines *ds = env->deadlines;
     struct arena *a = &t->conf->arena;
     size_t n = c->nversions;
 
@@ -64,7 +89,8 @@ static void fill_service(struct tables *t, struct service_row *s, const struct c
     s->versions = arena_zalloc(a, n * sizeof(struct version_row));
     for (size_t i = 0; i < n; i++)
         fill_version(t, &s->versions[i], &c->versions[i], c);
-    split_init(&s->split, arena_zalloc(a, n * sizeof(struct split_range)), c, phase);
+    split_init(&s->split, arena_zalloc(a, n * sizeof(struct split_range)), c, env->phase);
+    fill_mirror(t, s, env);
 }
 
 static void fill_route(struct route_row *row, const struct conf_route *r, struct deadlines *ds)
@@ -75,9 +101,8 @@ static void fill_route(struct route_row *row, const struct conf_route *r, struct
     row->timeout = deadline_queue(ds, r->timeout_ms);
 }
 
-struct tables *tables_new(struct snapshot *snap, struct pool *pool, struct secrets *secrets,
-                          struct deadlines *ds, struct tables *old, uint64_t seed,
-                          uint32_t phase)
+struct tables *tables_new(struct snapshot *snap, const struct tables_env *env,
+                          struct tables *old)
 {
     struct tables *t = xcalloc(1, sizeof(*t));
     size_t n = snap->conf->nservices;
@@ -86,21 +111,22 @@ struct tables *tables_new(struct snapshot *snap, struct pool *pool, struct secre
     t->refs = 1;
     t->generation = snap->generation;
     t->conf = snap->conf;
-    t->pool = pool;
-    t->secrets = secrets;
-    t->router = router_new(t->conf, seed);
+    t->pool = env->pool;
+    t->shadows = env->shadows;
+    t->secrets = env->secrets;
+    t->router = router_new(t->conf, env->seed);
     t->services = arena_zalloc(&t->conf->arena, n * sizeof(struct service_row));
     for (size_t i = 0; i < n; i++) {
         const struct service_row *before;
 
-        fill_service(t, &t->services[i], &t->conf->services[i], ds, phase);
+        fill_service(t, &t->services[i], &t->conf->services[i], env);
         before = same_service(old, t->conf->services[i].name);
         if (before)
             keep_cursors(&t->services[i], before);
     }
     t->routes = arena_zalloc(&t->conf->arena, t->conf->nroutes * sizeof(struct route_row) + 1);
     for (size_t i = 0; i < t->conf->nroutes; i++)
-        fill_route(&t->routes[i], &t->conf->routes[i], ds);
+        fill_route(&t->routes[i], &t->conf->routes[i], env->deadlines);
     return t;
 }
 
@@ -111,16 +137,22 @@ struct tables *tables_ref(struct tables *t)
     return t;
 }
 
+static void leave_version(struct pool *pool, const struct version_row *v)
+{
+    for (size_t i = 0; i < v->conf->nendpoints; i++)
+        pool_leave(pool, v->used[i]);
+    breaker_unref(v->breaker);
+}
+
 static void leave_endpoints(struct tables *t)
 {
     for (size_t i = 0; i < t->conf->nservices; i++) {
         const struct service_row *s = &t->services[i];
 
-        for (size_t k = 0; k < s->conf->nversions; k++) {
-            for (size_t e = 0; e < s->conf->versions[k].nendpoints; e++)
-                pool_leave(t->pool, s->versions[k].used[e]);
-            breaker_unref(s->versions[k].breaker);
-        }
+        for (size_t k = 0; k < s->conf->nversions; k++)
+            leave_version(t->pool, &s->versions[k]);
+        if (s->mirror)
+            leave_version(t->shadows, &s->mirror->to);
     }
 }
 

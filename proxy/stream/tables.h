@@ -24,9 +24,17 @@ struct version_row {
     struct target *targets;
 };
 
+struct mirror_row { /* copies of a service's requests: mirror.c */
+    struct version_row to;
+    struct deadline_queue *timeout;
+    uint32_t most;   /* copies under way at once in this worker */
+    uint32_t credit; /* per cent saved up for the next one without a key */
+};
+
 struct service_row {
     const struct conf_service *conf;
     struct version_row *versions;
+    struct mirror_row *mirror; /* NULL: none */
     struct split split;
     uint64_t salt;
     struct retry_budget budget;
@@ -44,17 +52,26 @@ struct tables {
     unsigned refs;
     uint64_t generation;
     struct conf *conf; /* owned */
-    struct pool *pool;
+    struct pool *pool, *shadows;
     struct secrets *secrets;
     struct router *router;
     struct service_row *services; /* as conf->services */
     struct route_row *routes;     /* as conf->routes */
 };
 
+struct tables_env {       /* what tables borrow, all of it the plane's */
+    struct pool *pool;    /* connections for clients' requests */
+    struct pool *shadows; /* connections for copies */
+    struct secrets *secrets;
+    struct deadlines *deadlines;
+    unsigned workers; /* that share what is limited */
+    uint64_t seed;    /* of the router's hashes */
+    uint32_t phase;   /* see split_init */
+};
+
 /* Takes SNAP->conf over. OLD (may be NULL) is what it replaces. The caller has the first
- * reference. PHASE: see split_init. */
-struct tables *tables_new(struct snapshot *snap, struct pool *pool, struct secrets *secrets,
-                          struct deadlines *ds, struct tables *old, uint64_t seed,
-                          uint32_t phase);
+ * reference. */
+struct tables *tables_new(struct snapshot *snap, const struct tables_env *env,
+                          struct tables *old);
 struct tables *tables_ref(struct tables *t); /* NULL gives NULL */
 void tables_unref(struct tables *t);

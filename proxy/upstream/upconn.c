@@ -167,14 +167,19 @@ static void write_head(struct out *o, const struct head *req, const struct messa
     head_write_end(o);
 }
 
+void upconn_begin(struct upconn *u, enum method asked)
+{
+    h1_parser_response(&u->parser, asked);
+    head_reset(u->head);
+    u->asked = asked;
+}
+
 bool upconn_head(struct upconn *u, const struct head *req, const struct message *m)
 {
     size_t need = req->size + m->path.n + m->extra.n + HEAD_EXTRA;
     struct out o;
 
-    h1_parser_response(&u->parser, req->method);
-    head_reset(u->head);
-    u->asked = req->method;
+    upconn_begin(u, req->method);
     u->dirty = u->upgrade = req->upgrade; /* whatever the answer: never pooled after it */
     u->chunked = m->framing == FRAMING_CHUNKED;
     if (need <= BLOCK_SMALL) {

@@ -67,6 +67,8 @@ void upconn_keep_trailers(struct upconn *u, char *room, size_t cap);
 
 /* Queue the head of the request REQ as M says. False: it does not fit (431). */
 bool upconn_head(struct upconn *u, const struct head *req, const struct message *m) MUST_CHECK;
+/* Instead: a request whose text, framing included, comes by upconn_copy alone. */
+void upconn_begin(struct upconn *u, enum method asked);
 /* The same contracts as codec_ops; upconn_copy copies instead of taking over. */
 bool upconn_data(struct upconn *u, struct block *b);
 bool upconn_copy(struct upconn *u, struct str s);

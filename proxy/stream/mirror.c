@@ -1,0 +1,331 @@
+/* mirror.c - copies of requests for another version, whose answers nobody waits for. */
+#include "proxy/stream/mirror.h"
+
+#include "proxy/http/head_write.h"
+#include "proxy/stream/announce.h"
+#include "proxy/stream/forward.h"
+#include "proxy/stream/mirror_state.h"
+#include "proxy/upstream/upconn.h"
+
+#define MIRROR_MAGIC      0x6d697272u
+#define MIRROR_SEED       0x6d6972726f72ull
+#define MIRROR_HEAD_EXTRA 512       /* request line, own fields and line ends */
+#define MIRROR_ANSWER_MAX (1 << 20) /* bytes of an answer's body that are read */
+
+static const struct codec_ops mirror_ops;
+
+static void count(struct plane *p, const struct mirror_row *row, enum stats_mirror what)
+{
+    uint32_t cell = row->to.conf->cell;
+
+    if (cell && cell < STATS_VERSIONS)
+        stat_add(&p->stats->versions[cell].mirrored[what], 1);
+}
+
+static void on_grave(void *arg)
+{
+    struct mirror *m = CAST(mirror, MIRROR_MAGIC, arg);
+
+    m->magic = 0;
+    slab_put(&m->plane->mirrors, m);
+}
+
+/* The only ending. */
+static void finish(struct mirror *m, enum stats_mirror what)
+{
+    count(m->plane, m->row, what);
+    LIST_REMOVE(m, link);
+    deadline_stop(&m->deadline);
+    m->ep->in_flight--;
+    if (m->conn)
+        upconn_return(m->conn);
+    m->conn = NULL;
+    block_put(&m->plane->ios.blocks, m->text);
+    tables_unref(m->tables);
+    loop_bury(m->plane->loop, &m->grave, on_grave, m);
+}
+
+static void on_deadline(void *arg)
+{
+    finish(CAST(mirror, MIRROR_MAGIC, arg), STATS_MIRROR_TIMEOUT);
+}
+
+/* ---- who is copied ---- */
+
+static bool method_mirrored(const struct conf_mirror *c, const struct head *h)
+{
+    struct str method = head_span(h, h->method_text);
+
+    if (c->nmethods == 0)
+        return h->method == METHOD_GET || h->method == METHOD_HEAD;
+    for (size_t i = 0; i < c->nmethods; i++)
+        if (str_eq(c->methods[i], method))
+            return true;
+    return false;
+}
+
+/*
+ * With a key the same clients are always among the chosen, and raising the share only adds to
+ * them; their points have nothing to do with those of the split. Without one, every so many.
+ */
+static bool is_chosen(struct stream *s, struct mirror_row *row)
+{
+    const struct conf_sticky *sticky = &s->service->conf->sticky;
+    uint32_t percent = s->service->conf->mirror.percent;
+    struct str key = {s->key, s->minted ? STICKY_KEY : 0};
+
+    if (s->minted ||
+        (sticky->by != CONF_STICKY_NONE && sticky_key(sticky, &s->req, s->client, &key)))
+        return split_point(key, s->service->salt ^ MIRROR_SEED) <
+               percent * (SPLIT_POINTS / 100);
+    row->credit += percent;
+    if (row->credit < 100)
+        return false;
+    row->credit -= 100;
+    return true;
+}
+
+/* A copy of a copy would be one too many, and one of an upgrade has nobody to talk to. */
+static bool is_for_mirror(const struct stream *s, const struct mirror_row *row)
+{
+    return s->version->conf != row->to.conf && !s->req.upgrade &&
+           method_mirrored(&s->service->conf->mirror, &s->req) &&
+           !(s->trusted && head_has(&s->req, FIELD_X_SLUICE_MIRROR));
+}
+
+/* Copies under way to the endpoints of ROW: they outlive a snapshot. */
+static uint32_t under_way(const struct mirror_row *row)
+{
+    uint32_t n = 0;
+
+    for (size_t i = 0; i < row->to.conf->nendpoints; i++)
+        n += row->to.used[i]->in_flight;
+    return n;
+}
+
+/* ---- its text ---- */
+
+/* The head but for the length of its body. False: it does not fit. */
+static bool write_head(struct stream *s, struct block *b)
+{
+    struct message m;
+    struct out o = out_init(b->data + b->end, block_room(b));
+
+    forward_request(s, &m);
+    head_write_request_to(&o, &s->req, m.path);
+    head_write_end_to_end(&o, m.from, m.skip);
+    out_put(&o, m.extra);
+    head_write_known(&o, STR("X-Sluice-Mirror"), STR("1"));
+    b->end += (uint32_t)o.n;
+    return !o.full;
+}
+
+/* Text for the copy of S, or NULL: it would be too large. */
+static struct block *begin_text(struct stream *s)
+{
+    const struct conf_mirror *c = &s->service->conf->mirror;
+    bool large = s->up == HALF_OPEN || s->req.size + MIRROR_HEAD_EXTRA > BLOCK_SMALL / 2;
+    struct block *b;
+
+    if (s->req.framing == FRAMING_LENGTH && s->req.length > c->max_body)
+        return NULL;
+    b = block_get(&s->plane->ios.blocks, large);
+    if (write_head(s, b) &&
+        (s->req.framing != FRAMING_LENGTH || s->req.length <= block_room(b)))
+        return b;
+    block_put(&s->plane->ios.blocks, b);
+    return NULL;
+}
+
+/* ---- its way ---- */
+
+static void on_open(void *arg)
+{
+    (void)CAST(mirror, MIRROR_MAGIC, arg);
+}
+
+/* Where the request goes: a kept connection, unless one was dead already. NULL: nowhere. */
+static struct upconn *connection(struct mirror *m, const struct stream *s)
+{
+    int announce = s ? s->service->conf->proxy_protocol : 0;
+    struct upconn *u = m->fresh || announce ? NULL : pool_take(m->ep);
+    char room[PROXY_HEADER_OUT];
+
+    if (u)
+        return u;
+    u = upconn_connect(m->ep, on_open);
+    if (u && announce)
+        upconn_announce(u, announce_client(s, announce, room));
+    return u;
+}
+
+/* S: its stream, or NULL for a second time on a connection of its own. */
+static void send_copy(struct mirror *m, const struct stream *s)
+{
+    struct str text = block_str(m->text);
+    char length[48];
+    struct out o = out_init(length, sizeof(length));
+
+    m->conn = connection(m, s);
+    if (!m->conn) {
+        finish(m, STATS_MIRROR_FAILED);
+        return;
+    }
+    upconn_borrow(m->conn, &mirror_ops, m, &m->resp);
+    upconn_begin(m->conn, m->asked);
+    if (m->has_body)
+        head_write_u64(&o, STR("Content-Length"), text.n - m->head_end);
+    head_write_end(&o);
+    (void)upconn_copy(m->conn, (struct str){text.p, m->head_end});
+    (void)upconn_copy(m->conn, out_text(&o));
+    (void)upconn_copy(m->conn, str_skip(text, m->head_end));
+    upconn_end(m->conn, STR_NONE);
+}
+
+static struct mirror *mirror_new(struct stream *s, struct mirror_row *row, struct block *text,
+                                 struct endpoint *ep)
+{
+    struct mirror *m = slab_get(&s->plane->mirrors);
+
+    memset(m, 0, offsetof(struct mirror, resp));
+    m->magic = MIRROR_MAGIC;
+    m->plane = s->plane;
+    m->tables = tables_ref(s->tables);
+    m->row = row;
+    m->ep = ep;
+    m->text = text;
+    m->head_end = text->end - text->start;
+    m->has_body = s->req.framing != FRAMING_NONE;
+    m->asked = s->req.method;
+    ep->in_flight++;
+    LIST_INSERT_HEAD(&s->plane->copies, m, link);
+    deadline_init(&m->deadline, on_deadline, m);
+    deadline_start(&m->deadline, row->timeout);
+    return m;
+}
+
+void mirror_begin(struct stream *s)
+{
+    struct mirror_row *row = s->service->mirror;
+    struct pick p = {
+        .rng = &s->plane->rng, .now_us = loop_now_us(s->plane->loop), .key = s->lb_key};
+    struct block *text;
+    struct mirror *m;
+    uint32_t i;
+
+    if (!is_for_mirror(s, row) || !is_chosen(s, row))
+        return;
+    i = balance_pick(&row->to.balance, &p);
+    if (i == BALANCE_NONE || under_way(row) >= row->most) {
+        count(s->plane, row, i == BALANCE_NONE ? STATS_MIRROR_FAILED : STATS_MIRROR_BUSY);
+        return;
+    }
+    text = begin_text(s);
+    if (!text) {
+        count(s->plane, row, STATS_MIRROR_LARGE);
+        return;
+    }
+    m = mirror_new(s, row, text, row->to.targets[i].ep);
+    if (s->up == HALF_OPEN)
+        s->mirror = m;
+    else
+        send_copy(m, s);
+}
+
+void mirror_body(struct stream *s, struct str bytes)
+{
+    struct mirror *m = s->mirror;
+    uint32_t most;
+
+    if (!m)
+        return;
+    most = s->service->conf->mirror.max_body;
+    if (bytes.n > block_room(m->text) ||
+        bytes.n + m->text->end - m->text->start - m->head_end > most) {
+        s->mirror = NULL;
+        finish(m, STATS_MIRROR_LARGE);
+        return;
+    }
+    block_append(m->text, bytes);
+}
+
+void mirror_body_end(struct stream *s)
+{
+    struct mirror *m = s->mirror;
+
+    s->mirror = NULL;
+    if (m)
+        send_copy(m, s);
+}
+
+void mirror_leave(struct stream *s)
+{
+    struct mirror *m = s->mirror;
+
+    s->mirror = NULL;
+    if (m)
+        finish(m, STATS_MIRROR_CUT);
+}
+
+void mirror_close_all(struct plane *p)
+{
+    struct mirror *m;
+
+    while ((m = LIST_FIRST(&p->copies)))
+        finish(m, STATS_MIRROR_CUT);
+}
+
+/* ---- its answer ---- */
+
+static void finish_answered(struct mirror *m)
+{
+    finish(m, m->status < 500 ? STATS_MIRROR_OK : STATS_MIRROR_ERROR);
+}
+
+static void on_head(void *self, const struct message *msg)
+{
+    CAST(mirror, MIRROR_MAGIC, self)->status = msg->status;
+}
+
+static bool on_data(void *self, struct block *b)
+{
+    struct mirror *m = CAST(mirror, MIRROR_MAGIC, self);
+
+    m->received += b->end - b->start;
+    block_put(&m->plane->ios.blocks, b);
+    if (m->received > MIRROR_ANSWER_MAX)
+        finish_answered(m);
+    return true;
+}
+
+static void on_end(void *self, struct str trailers)
+{
+    (void)trailers;
+    finish_answered(CAST(mirror, MIRROR_MAGIC, self));
+}
+
+static void on_abort(void *self, enum codec_abort why)
+{
+    struct mirror *m = CAST(mirror, MIRROR_MAGIC, self);
+
+    if (why != CODEC_RESET || !m->conn->reused || m->conn->heard) {
+        finish(m, STATS_MIRROR_FAILED);
+        return;
+    }
+    upconn_return(m->conn); /* a kept connection that was dead */
+    m->fresh = true;
+    send_copy(m, NULL);
+}
+
+static void on_resume(void *self)
+{
+    (void)CAST(mirror, MIRROR_MAGIC, self); /* all of the request is queued already */
+}
+
+static const struct codec_ops mirror_ops = {
+    .head = on_head,
+    .data = on_data,
+    .end = on_end,
+    .abort = on_abort,
+    .resume = on_resume,
+};

@@ -1,0 +1,23 @@
+/* mirror_state.h - a copy under way; plane.c needs to know its size, nobody else looks in. */
+#pragma once
+#include "proxy/stream/plane_state.h"
+
+struct mirror { /* owned by the plane, from mirror_begin to its end */
+    uint32_t magic;
+    struct plane *plane;
+    struct tables *tables; /* a reference: row is in there */
+    const struct mirror_row *row;
+    LIST_ENTRY(mirror) link;
+    struct endpoint *ep;
+    struct upconn *conn; /* NULL: the body is not complete yet */
+    struct block *text;  /* owned: head without its last line, then the body */
+    uint32_t head_end;   /* bytes of the head in text */
+    enum method asked;
+    struct deadline deadline; /* of all of it */
+    struct grave grave;
+    uint64_t received; /* bytes of the answer's body */
+    int status;        /* of the answer; 0: none yet */
+    bool has_body;
+    bool fresh; /* a kept connection was dead: the next one is new */
+    struct head resp;
+};
