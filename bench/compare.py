@@ -38,7 +38,7 @@ CASES = {  # extra: arguments of wrk; shaker: instead of wrk, with these argumen
     "split": Case("with cookies; full: split, sticky, flag", "/128", 64,
                   ("sluice", "sluice-full"),
                   ("-H", "Cookie: uid=u1; sluice_shop={sticky}")),
-    "tls-64": Case("TLS, 128 B, 64 connections", "/128", 64, FOUR, tls=True),
+    "tls-64": Case("TLS, 128 B, 64 connections", "/128", 64, tls=True),
     "tls-1m": Case("TLS, 1 MiB, 16 connections", "/1048576", 16, FOUR, tls=True),
     "tls-new": Case("TLS, 128 B, new handshake each", "/128", 16, FOUR, tls=True, shaker=()),
     "tls-resumed": Case("TLS, 128 B, resumed handshake each", "/128", 16, FOUR, tls=True,

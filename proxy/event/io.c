@@ -433,11 +433,17 @@ static bool sent(struct io *io, struct block_list *list, ssize_t n, size_t asked
     return n >= 0 && (size_t)n == asked;
 }
 
+/* What the socket is to take next. */
+static struct block_list *outgoing(struct io *io)
+{
+    return io->tls ? io_tls_seal(io) : &io->out;
+}
+
 /* True: the kernel took all of it, or all that there is before the end of a handshake. */
 static bool send_all(struct io *io)
 {
     while (io->out_bytes) {
-        struct block_list *list = io->tls ? io_tls_seal(io) : &io->out;
+        struct block_list *list = outgoing(io);
         size_t asked;
         ssize_t n;
 
@@ -471,17 +477,17 @@ void io_flush(struct io *io)
 static void on_ring_sent(void *who, int rc)
 {
     struct io *io = who;
-    bool all = sent(io, &io->out, rc, io->out_bytes, -rc);
+    bool all = sent(io, outgoing(io), rc, io->out_bytes, -rc);
 
-    set_writing(io, !all || io->want_drained);
+    set_writing(io, !all || (io->want_drained && !io->shaking));
 }
 
-/* Plain output in one block goes through the ring; the rest is for send and sendmsg. */
-static bool fits_ring(const struct io *io)
+/* The one block that is all there is to send; NULL: that is for send and sendmsg. */
+static struct block *fits_ring(struct io *io)
 {
-    const struct block *b = STAILQ_FIRST(&io->out);
+    struct block *b = io->connecting ? NULL : STAILQ_FIRST(outgoing(io));
 
-    return b && !io->tls && !STAILQ_NEXT(b, link) && !io->connecting;
+    return b && !io->error && b->end - b->start == io->out_bytes ? b : NULL;
 }
 
 /* The kernel has taken, or refused, everything when this returns: nothing stays behind that a
@@ -491,14 +497,13 @@ static void flush_ring(struct io_set *set)
     struct io *io;
 
     while ((io = TAILQ_FIRST(&set->dirty))) {
-        struct str s;
+        struct block *b = fits_ring(io);
 
-        if (!fits_ring(io)) {
+        if (!b) {
             io_flush(io);
             continue;
         }
-        s = block_str(STAILQ_FIRST(&io->out));
-        if (!ring_send(set->ring, io->fd, s, io)) {
+        if (!ring_send(set->ring, io->fd, block_str(b), io)) {
             ring_submit(set->ring, on_ring_sent);
             continue;
         }

@@ -2,6 +2,7 @@
  */
 #include "proxy/base/mem.h"
 #include "proxy/event/io.h"
+#include "proxy/event/ring.h"
 #include "proxy/event/tls_cert.h"
 #include "proxy/event/tls_client.h"
 #include "proxy/event/tls_server.h"
@@ -15,6 +16,7 @@
 #include <unistd.h>
 
 static struct arena arena;
+static bool through_ring; /* set by the fixtures below */
 static struct tls_tickets tickets;
 
 static struct str drain(BIO *b)
@@ -227,6 +229,8 @@ static void talk_open(struct talk *t, struct tls_cert_spec *cert, uint32_t verif
 
     *t = (struct talk){.loop = loop_new()};
     io_set_init(&t->set, t->loop);
+    if (through_ring)
+        io_set_use_ring(&t->set, ring_new());
     t->context = tls_server_new(&l, &tickets, &f);
     t->service = tls_client_new(STR("shop"));
     ck_assert(t->context && tls_client_set(t->service, &u, &f));
@@ -382,9 +386,30 @@ static void setup(void)
     ck_assert(tls_tickets_set(&tickets, (struct str){keys, sizeof(keys)}));
 }
 
+static void setup_ring(void)
+{
+    setup();
+    through_ring = true;
+}
+
 static void teardown(void)
 {
+    through_ring = false;
     arena_release(&arena);
+}
+
+static TCase *talks(const char *name, void (*begin)(void))
+{
+    TCase *tc = tcase_create(name);
+
+    tcase_add_checked_fixture(tc, begin, teardown);
+    tcase_set_timeout(tc, 30);
+    tcase_add_test(tc, a_megabyte_there_and_back);
+    tcase_add_test(tc, requests_allocate_nothing_of_ours);
+    tcase_add_test(tc, a_wrong_name_is_an_error);
+    tcase_add_test(tc, a_cut_connection_is_no_end);
+    tcase_add_test(tc, plain_text_fails_a_handshake);
+    return tc;
 }
 
 int main(void)
@@ -401,12 +426,9 @@ int main(void)
     tcase_add_test(tc, faults_name_their_field);
     tcase_add_test(tc, ticket_keys_are_counted);
     tcase_add_test(tc, a_certificate_is_described);
-    tcase_add_test(tc, a_megabyte_there_and_back);
-    tcase_add_test(tc, requests_allocate_nothing_of_ours);
-    tcase_add_test(tc, a_wrong_name_is_an_error);
-    tcase_add_test(tc, a_cut_connection_is_no_end);
-    tcase_add_test(tc, plain_text_fails_a_handshake);
     suite_add_tcase(s, tc);
+    suite_add_tcase(s, talks("send", setup));
+    suite_add_tcase(s, talks("io_uring", setup_ring));
     srunner_run_all(r, CK_NORMAL);
     failed = srunner_ntests_failed(r);
     srunner_free(r);
