@@ -16,66 +16,78 @@ import tempfile
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "tests" / "scenario"))
 from harness import Sluice, free_port  # noqa: E402
 
+FRAGMENT = "no fragment in a target (RFC 9112 3.2)"
+HOST = "the second request has no Host (RFC 9112 3.2: 400)"
+CODING = "not exactly one coding, chunked: it is not ours to undo (RFC 9112 6.1: 501; 6.3: 400)"
+USERINFO = "no userinfo in a target (RFC 9110 4.2.4)"
+CONNECT = "no CONNECT: this is no tunnel (RFC 9110 9.3.6)"
+VERSION = "neither HTTP/1.0 nor HTTP/1.1 (RFC 9112 2.3)"
+SWITCH = "a 101 that nobody asked for (RFC 9110 15.2.2)"
+EMPTY = "an empty line before an answer: only servers skip one (RFC 9112 2.2)"
+METHOD = "any token is a method (RFC 9110 9.1)"
+TRAILER = "forbidden trailers are dropped (RFC 9110 6.5.1)"
+
 # Taken by the corpus's author, refused here. The value is the rule.
 REFUSED = {
-    "gunicorn/valid/005.http": "no fragment in a target (RFC 9112 3.2)",
-    "gunicorn/valid/009.http": "a length and a coding",
-    "gunicorn/valid/018.http": "the second request has no Host",
-    "gunicorn/valid/022.http": "the second request has no Host",
-    "gunicorn/valid/023.http": "the second request has no Host",
-    "gunicorn/valid/025.http": "more than one Transfer-Encoding",
-    "gunicorn/valid/025_line.http": "a coding that is not chunked",
-    "gunicorn/valid/027.http": "bytes above 0x7f in a target",
-    "gunicorn/valid/029.http": "more than one Transfer-Encoding",
-    "gunicorn/valid/030.http": "more than one Transfer-Encoding",
-    "gunicorn/valid/040.http": "names that look like framing fields",
-    "gunicorn/valid/rfc9112_smuggle_gzip_chunked_01.http": "a coding that is not chunked",
-    "gunicorn/valid/rfc9112_smuggle_te_identity_chunked_01.http": "a coding that is not chunked",
-    "gunicorn/valid/rfc9112_target_absolute_userinfo_01.http": "no userinfo in a target",
-    "gunicorn/valid/rfc9112_target_authority_connect_01.http": "no CONNECT",
-    "gunicorn/valid/rfc9112_target_authority_ipv6_01.http": "no CONNECT",
-    "llhttp/request/method.md#CONNECT request": "no CONNECT",
-    "llhttp/request/method.md#CONNECT request with CAPS": "no CONNECT",
-    "llhttp/request/method.md#CONNECT with body": "no CONNECT",
+    "gunicorn/valid/005.http": FRAGMENT,
+    "gunicorn/valid/009.http": "a length and a coding (RFC 9112 6.1)",
+    "gunicorn/valid/018.http": HOST,
+    "gunicorn/valid/022.http": HOST,
+    "gunicorn/valid/023.http": HOST,
+    "gunicorn/valid/025.http": CODING,
+    "gunicorn/valid/025_line.http": CODING,
+    "gunicorn/valid/027.http": "no bytes above 0x7f in a target (RFC 3986 2)",
+    "gunicorn/valid/029.http": CODING,
+    "gunicorn/valid/030.http": CODING,
+    "gunicorn/valid/040.http": 
+        "names that look like framing fields: services fold \"_\" to \"-\" (RFC 3875 4.1.18)",
+    "gunicorn/valid/rfc9112_smuggle_gzip_chunked_01.http": CODING,
+    "gunicorn/valid/rfc9112_smuggle_te_identity_chunked_01.http": CODING,
+    "gunicorn/valid/rfc9112_target_absolute_userinfo_01.http": USERINFO,
+    "gunicorn/valid/rfc9112_target_authority_connect_01.http": CONNECT,
+    "gunicorn/valid/rfc9112_target_authority_ipv6_01.http": CONNECT,
+    "llhttp/request/method.md#CONNECT request": CONNECT,
+    "llhttp/request/method.md#CONNECT request with CAPS": CONNECT,
+    "llhttp/request/method.md#CONNECT with body": CONNECT,
     "llhttp/request/method.md#M-SEARCH request": "\"*\" is for OPTIONS (RFC 9112 3.2.4)",
-    "llhttp/request/method.md#SOURCE request with ICE": "not HTTP",
-    "llhttp/request/method.md#OPTIONS request with RTSP": "not HTTP",
-    "llhttp/request/method.md#ANNOUNCE request with RTSP": "not HTTP",
-    "llhttp/request/sample.md#No HTTP version": "HTTP/0.9",
+    "llhttp/request/method.md#SOURCE request with ICE": VERSION,
+    "llhttp/request/method.md#OPTIONS request with RTSP": VERSION,
+    "llhttp/request/method.md#ANNOUNCE request with RTSP": VERSION,
+    "llhttp/request/sample.md#No HTTP version": VERSION,
     "llhttp/request/transfer-encoding.md#POST with `chunked` as last transfer-encoding":
-        "a coding that is not chunked",
+        CODING,
     "llhttp/request/transfer-encoding.md#POST with `chunked` as last transfer-encoding "
-    "(multiple headers)": "more than one Transfer-Encoding",
-    "llhttp/request/uri.md#Fragment in URI": "no fragment in a target (RFC 9112 3.2)",
-    "llhttp/request/uri.md#Underscore in hostname": "no CONNECT",
-    "llhttp/request/uri.md#`host:port` and basic auth": "no userinfo in a target",
+    "(multiple headers)": CODING,
+    "llhttp/request/uri.md#Fragment in URI": FRAGMENT,
+    "llhttp/request/uri.md#Underscore in hostname": CONNECT,
+    "llhttp/request/uri.md#`host:port` and basic auth": USERINFO,
     "llhttp/response/connection.md#HTTP 101 response with Upgrade and Content-Length header":
-        "a 101 that nobody asked for",
+        SWITCH,
     "llhttp/response/connection.md#HTTP 101 response with Upgrade and Transfer-Encoding header":
-        "a 101 that nobody asked for",
-    "llhttp/response/connection.md#HTTP 100 first, then 400": "an empty line before an answer",
-    "llhttp/response/sample.md#RTSP response": "not HTTP",
-    "llhttp/response/sample.md#ICE response": "not HTTP",
-    "llhttp/response/sample.md#HTTP version 0.9": "HTTP/0.9",
-    "llhttp/response/sample.md#Response starting with CRLF": "an empty line before an answer",
+        SWITCH,
+    "llhttp/response/connection.md#HTTP 100 first, then 400": EMPTY,
+    "llhttp/response/sample.md#RTSP response": VERSION,
+    "llhttp/response/sample.md#ICE response": VERSION,
+    "llhttp/response/sample.md#HTTP version 0.9": VERSION,
+    "llhttp/response/sample.md#Response starting with CRLF": EMPTY,
     "llhttp/response/transfer-encoding.md#`chunked` before other transfer-encoding":
-        "a coding that is not chunked",
+        CODING,
     "llhttp/response/transfer-encoding.md#multiple transfer-encoding where chunked is not the "
-    "last one": "a coding that is not chunked",
+    "last one": CODING,
     "llhttp/response/transfer-encoding.md#`chunkedchunked` transfer-encoding does not enable "
-    "chunked enconding": "a coding that is not chunked",
+    "chunked enconding": CODING,
 }
 # Refused by the corpus's author, taken here and harmless.
 TAKEN = {
-    "gunicorn/invalid/003c.http": "any token is a method",
-    "gunicorn/invalid/041.http": "Content-Type twice: the service judges it",
-    "gunicorn/invalid/rfc9110_trailer_forbidden_cl_01.http": "forbidden trailers are dropped",
-    "gunicorn/invalid/rfc9110_trailer_forbidden_host_01.http": "forbidden trailers are dropped",
-    "gunicorn/invalid/rfc9110_trailer_forbidden_te_01.http": "forbidden trailers are dropped",
+    "gunicorn/invalid/003c.http": METHOD,
+    "gunicorn/invalid/041.http": "Content-Type twice: the service judges it (RFC 9110 5.3)",
+    "gunicorn/invalid/rfc9110_trailer_forbidden_cl_01.http": TRAILER,
+    "gunicorn/invalid/rfc9110_trailer_forbidden_host_01.http": TRAILER,
+    "gunicorn/invalid/rfc9110_trailer_forbidden_te_01.http": TRAILER,
     "llhttp/request/connection.md#No restart when keep-alive is off (1.0)":
-        "what follows the last request is not read",
-    "llhttp/request/invalid.md#HTTP protocol and ANNOUNCE method": "any token is a method",
-    "llhttp/request/invalid.md#Invalid method": "any token is a method",
+        "what follows the last request is not read (RFC 9112 9.6)",
+    "llhttp/request/invalid.md#HTTP protocol and ANNOUNCE method": METHOD,
+    "llhttp/request/invalid.md#Invalid method": METHOD,
 }
 
 
