@@ -39,7 +39,7 @@ REFUSED = {
     "gunicorn/valid/027.http": "no bytes above 0x7f in a target (RFC 3986 2)",
     "gunicorn/valid/029.http": CODING,
     "gunicorn/valid/030.http": CODING,
-    "gunicorn/valid/040.http": 
+    "gunicorn/valid/040.http":
         "names that look like framing fields: services fold \"_\" to \"-\" (RFC 3875 4.1.18)",
     "gunicorn/valid/rfc9112_smuggle_gzip_chunked_01.http": CODING,
     "gunicorn/valid/rfc9112_smuggle_te_identity_chunked_01.http": CODING,
