@@ -207,6 +207,19 @@ static const struct field listener_tls_fields[] = {
 };
 TABLE(listener_tls_table, conf_listener_tls, "tls", listener_tls_fields);
 
+static const struct field client_timeouts_fields[] = {
+    {"head", FIELD_DURATION, AT(conf_client_timeouts, head_ms), .min = 100, .max = HOUR,
+     .fallback = "10s",
+     .doc = "For a whole head, from its first byte; also for a TLS handshake, and for a PROXY "
+            "header"},
+    {"idle", FIELD_DURATION, AT(conf_client_timeouts, idle_ms), .min = 100, .max = 24 * HOUR,
+     .fallback = "60s", .doc = "Between requests"},
+    {"stall", FIELD_DURATION, AT(conf_client_timeouts, stall_ms), .min = 100, .max = HOUR,
+     .fallback = "30s",
+     .doc = "Without progress inside a request's body, or with an answer that is not read"},
+};
+TABLE(client_timeouts_table, conf_client_timeouts, "timeouts", client_timeouts_fields);
+
 static const struct field listener_fields[] = {
     {"address", FIELD_TEXT, FORM_LISTEN, .required = true, AT(conf_listener, address),
      .doc = "Address and port to accept HTTP connections on"},
@@ -225,6 +238,8 @@ static const struct field listener_fields[] = {
      .computed = "nothing",
      .doc = "Malformed requests that are mended and forwarded instead of refused; each use is "
             "counted"},
+    {"timeouts", FIELD_GROUP, AT(conf_listener, timeouts), .of = &client_timeouts_table,
+     .doc = "Limits on waiting for a client"},
     {"tls", FIELD_GROUP, AT(conf_listener, tls), .of = &listener_tls_table, .marked = true,
      .absent = no_listener_tls, .computed = "plain HTTP", .doc = "Speak TLS here"},
 };
@@ -609,6 +624,8 @@ static const struct field root_fields[] = {
      .doc = "User that workers and controller become when started as root"},
     {"state_dir", FIELD_TEXT, FORM_FILE, AT(conf, state_dir), .fallback = "/var/lib/sluice",
      .doc = "Folder of everything that must survive a restart"},
+    {"drain", FIELD_DURATION, AT(conf, drain_ms), .min = 100, .max = HOUR, .fallback = "30s",
+     .doc = "Time for what is in flight, tunnels too, when the proxy goes down"},
     {"control", FIELD_GROUP, AT(conf, control), .of = &control_table,
      .doc = "Where the control API is served"},
     {"listeners", FIELD_MAP, .required = true, MANY(conf, listeners), .min = 1,

@@ -303,6 +303,10 @@ struct conf_listener_tls {
 };
 
 enum { CONF_PROTOCOL_HTTP1 = 1 }; /* bits of conf_listener.protocols */
+struct conf_client_timeouts {
+    uint64_t head_ms, idle_ms, stall_ms;
+};
+
 struct conf_listener {
     struct str name;
     struct str address;              /* as written */
@@ -314,6 +318,7 @@ struct conf_listener {
     struct conf_proxy_protocol proxy_protocol;
     unsigned protocols;
     unsigned http1_lenient; /* bits 1 << enum stats_violation */
+    struct conf_client_timeouts timeouts;
     struct conf_listener_tls tls;
 };
 
@@ -353,6 +358,7 @@ struct conf { /* owned by whoever called conf_load or conf_parse; conf_free */
     enum conf_io_uring io_uring;
     struct str user; /* empty: stay */
     struct str state_dir;
+    uint64_t drain_ms;
     struct conf_control control;
     struct conf_listener *listeners;
     size_t nlisteners;

@@ -11,8 +11,10 @@
 #include "proxy/event/ring.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/ioctl.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -577,6 +579,14 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
         io_read_now(io); /* what the peer said before it hung up: an early answer */
     if (io->error && io->fd >= 0)
         fail(io, io->error);
+}
+
+size_t io_untaken(const struct io *io)
+{
+    int queued = 0;
+
+    (void)ioctl(io->fd, SIOCOUTQ, &queued);
+    return io->out_bytes + (size_t)queued;
 }
 
 void io_shutdown(struct io *io)

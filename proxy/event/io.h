@@ -136,5 +136,10 @@ void io_wrote(struct io *io, size_t n);
 bool io_fits(const struct io *io, size_t n); /* N bytes more stay one send with what waits */
 void io_flush(struct io *io);        /* send now; errors come as IO_ERROR on a later turn */
 void io_want_drained(struct io *io); /* IO_DRAINED once, on a later turn */
+/*
+ * Bytes that the other side has not taken: queued here and in the kernel, which holds megabytes
+ * and asks for more only when a third of them is gone. A system call.
+ */
+size_t io_untaken(const struct io *io);
 /* No more output: FIN after what is queued. Call with nothing queued. */
 void io_shutdown(struct io *io);

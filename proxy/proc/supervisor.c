@@ -197,16 +197,16 @@ static void on_patience(void *arg)
         loop_stop(s->loop); /* children_free kills */
         return;
     }
-    log_warn("workers are still there after %d ms: killed", SUPERVISOR_DRAIN_MS + GRACE_MS);
+    log_warn("workers are still there after %d ms: killed", (int)s->conf->drain_ms + GRACE_MS);
     for (unsigned i = 0; i < children_workers(s->children); i++)
         child_signal(children_worker(s->children, i), SIGKILL);
 }
 
 static void drain(struct supervisor *s)
 {
-    struct ipc_msg msg = {.type = IPC_DRAINING, .a = SUPERVISOR_DRAIN_MS, .fd = -1};
+    struct ipc_msg msg = {.type = IPC_DRAINING, .a = s->conf->drain_ms, .fd = -1};
 
-    log_info("draining: %d s for what is in flight", SUPERVISOR_DRAIN_MS / 1000);
+    log_info("draining: %d s for what is in flight", (int)(s->conf->drain_ms / 1000));
     s->phase = DRAINING;
     notify_stopping(s->notify);
     children_quiesce(s->children);
@@ -214,7 +214,7 @@ static void drain(struct supervisor *s)
     msg.type = IPC_DRAIN;
     tell_workers(s, &msg);
     listeners_close(s->listeners);
-    timer_start(&s->patience, SUPERVISOR_DRAIN_MS + GRACE_MS);
+    timer_start(&s->patience, s->conf->drain_ms + GRACE_MS);
     if (children_workers_gone(s->children))
         stop_controller(s);
 }

@@ -13,8 +13,6 @@
 #pragma once
 #include "config/conf.h"
 
-#define SUPERVISOR_DRAIN_MS 30000 /* for requests in flight when the proxy goes down */
-
 struct supervisor_options {
     const char *config; /* path of the config file; borrowed */
     struct conf *conf;  /* what it says now; taken over */

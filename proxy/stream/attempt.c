@@ -72,16 +72,26 @@ static void count_failure(struct attempt *a, enum ending why)
     stat_add(&a->stats->errors, 1);
 }
 
+/* Slowly, but the body is taken: wait on. The kernel is asked only here, so what it holds
+ * counts as movement the first time. */
+static bool still_moving(struct attempt *a)
+{
+    uint32_t untaken = (uint32_t)io_untaken(&a->conn->io);
+
+    if (untaken == a->waiting_bytes)
+        return false;
+    start_deadline(a, END_IDLE_TIMEOUT);
+    a->waiting_bytes = untaken;
+    return true;
+}
+
 static void on_deadline(void *arg)
 {
     struct attempt *a = CAST(attempt, ATTEMPT_MAGIC, arg);
-    bool moving = a->conn->io.out_bytes != a->waiting_bytes;
     bool tunnel = a->stream->tunnel;
 
-    if (a->on_deadline == END_IDLE_TIMEOUT && (!a->answered || tunnel) && moving) {
-        start_deadline(a, END_IDLE_TIMEOUT); /* slowly, but it takes the body */
+    if (a->on_deadline == END_IDLE_TIMEOUT && (!a->answered || tunnel) && still_moving(a))
         return;
-    }
     if (tunnel) {
         stream_finish(a->stream, END_TUNNEL_IDLE);
         return;

@@ -115,8 +115,8 @@ static void close_politely(struct conn *c)
         return;
     }
     c->close = unread;
-    c->waiting_bytes = c->io.out_bytes;
-    deadline_start(&c->deadline, c->plane->stall_queue);
+    c->waiting_bytes = (uint32_t)io_untaken(&c->io);
+    deadline_start(&c->deadline, c->listener->stall);
     io_want_drained(&c->io);
 }
 
@@ -124,9 +124,11 @@ static void close_politely(struct conn *c)
 
 static void on_send_stalled(struct conn *c)
 {
-    if (c->io.out_bytes != c->waiting_bytes) { /* slowly, but it reads */
-        c->waiting_bytes = c->io.out_bytes;
-        deadline_start(&c->deadline, c->plane->stall_queue);
+    uint32_t untaken = (uint32_t)io_untaken(&c->io);
+
+    if (untaken != c->waiting_bytes) { /* slowly, but it reads */
+        c->waiting_bytes = untaken;
+        deadline_start(&c->deadline, c->listener->stall);
     } else if (c->stream)
         stream_fail(c->stream, END_SEND_TIMEOUT, 0, STR_NONE);
     else
@@ -177,7 +179,7 @@ static void go_idle(struct conn *c)
         return;
     }
     io_idle(&c->io);
-    deadline_start(&c->deadline, c->plane->idle_queue);
+    deadline_start(&c->deadline, c->listener->idle);
     if (ahead)
         loop_post(c->plane->loop, &c->next, c->next.cb, c);
 }
@@ -219,7 +221,7 @@ static void begin(struct conn *c)
         h1_parser_lenient(&c->stream->parser, c->listener->conf->http1_lenient);
     c->close = c->cut = c->chunked = c->answered = c->last = false;
     conn_enter(c, CONN_HEAD);
-    deadline_start(&c->deadline, c->plane->head_queue);
+    deadline_start(&c->deadline, c->listener->head);
 }
 
 static void reject_head(struct conn *c, unsigned kind, int status, const char *why)
@@ -244,7 +246,7 @@ static void on_head(struct conn *c)
         h1_body_keep_trailers(&s->body, arena_alloc(&s->arena, cap), cap);
     }
     conn_enter(c, s->req.framing == FRAMING_NONE ? CONN_BUSY : CONN_BODY);
-    deadline_start(&c->deadline, c->state == CONN_BODY ? c->plane->stall_queue : NULL);
+    deadline_start(&c->deadline, c->state == CONN_BODY ? c->listener->stall : NULL);
     stream_start(s);
     if (c->stream == s && c->state == CONN_BODY)
         read_body(c);
@@ -291,7 +293,7 @@ static void after_body(struct conn *c, enum h1_body_event e, bool more)
         stream_fail(c->stream, END_CLIENT_ABORT, 0, STR_NONE);
     } else if (more) {
         if (!c->sending)
-            deadline_start(&c->deadline, c->plane->stall_queue);
+            deadline_start(&c->deadline, c->listener->stall);
     } else {
         io_pause(&c->io);
         if (!c->sending)
@@ -523,8 +525,8 @@ static bool answer_data(void *self, struct block *b)
     if (c->io.out_bytes <= OUT_HIGH)
         return true;
     c->sending = true;
-    c->waiting_bytes = c->io.out_bytes;
-    deadline_start(&c->deadline, c->plane->stall_queue);
+    c->waiting_bytes = (uint32_t)io_untaken(&c->io);
+    deadline_start(&c->deadline, c->listener->stall);
     io_want_drained(&c->io);
     if (c->state == CONN_BUSY)
         io_resume(&c->io);
@@ -561,7 +563,7 @@ static void answer_resume(void *self)
     if (c->state != CONN_BODY && c->state != CONN_TUNNEL)
         return;
     if (c->state == CONN_BODY && !c->sending)
-        deadline_start(&c->deadline, c->plane->stall_queue);
+        deadline_start(&c->deadline, c->listener->stall);
     loop_post(c->plane->loop, &c->next, on_next, c);
 }
 
@@ -585,7 +587,7 @@ static void on_drained(struct conn *c)
         return;
     }
     c->sending = false;
-    deadline_start(&c->deadline, c->state == CONN_BODY ? c->plane->stall_queue : NULL);
+    deadline_start(&c->deadline, c->state == CONN_BODY ? c->listener->stall : NULL);
     if (c->stream)
         stream_resume(c->stream);
 }
@@ -594,7 +596,7 @@ static void on_drained(struct conn *c)
 static void on_secured(struct conn *c)
 {
     io_tls_facts(&c->io, &c->tls);
-    deadline_start(&c->deadline, c->plane->idle_queue);
+    deadline_start(&c->deadline, c->listener->idle);
 }
 
 /*
@@ -686,7 +688,7 @@ void conn_open(struct listener *l, int fd, const struct sockaddr *peer)
     io_open(&c->io, &p->ios, fd, on_io, c);
     if (l->tls)
         io_accept_tls(&c->io, l->tls);
-    deadline_start(&c->deadline, l->tls ? p->head_queue : p->idle_queue);
+    deadline_start(&c->deadline, l->tls ? l->head : l->idle);
     io_read_now(&c->io);
     if (c->state == CONN_CLOSED || c->io.eof)
         return;

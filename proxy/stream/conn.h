@@ -38,7 +38,7 @@ struct conn { /* owned by the plane, from conn_open to conn_close */
     struct post next;         /* go on with bytes that are here already */
     struct grave grave;
     uint32_t kept_end;       /* end of the body bytes that are kept in io.in */
-    uint32_t waiting_bytes;  /* unsent when the deadline was started: to see progress */
+    uint32_t waiting_bytes;  /* untaken when the deadline was started: to see progress */
     uint32_t discarded;      /* bytes thrown away in LINGER */
     struct io_tls_facts tls; /* .server NULL: plain */
     bool close;              /* no request after this one */

@@ -54,6 +54,18 @@ void listener_unref(struct listener *l)
     xfree(l);
 }
 
+static void set_timeouts(struct listener *l)
+{
+    struct deadlines *ds = l->plane->deadlines;
+    struct conf_client_timeouts t = {CLIENT_HEAD_MS, CLIENT_IDLE_MS, CLIENT_STALL_MS};
+
+    if (l->conf)
+        t = l->conf->timeouts;
+    l->head = deadline_queue(ds, t.head_ms);
+    l->idle = deadline_queue(ds, t.idle_ms);
+    l->stall = deadline_queue(ds, t.stall_ms);
+}
+
 /* What the newest snapshot says about L. */
 static void find_conf(struct listener *l)
 {
@@ -64,6 +76,7 @@ static void find_conf(struct listener *l)
     for (size_t i = 0; t && i < t->conf->nlisteners; i++)
         if (str_eq(t->conf->listeners[i].name, name))
             l->conf = &t->conf->listeners[i];
+    set_timeouts(l);
 }
 
 static void pause_accepting(struct plane *p)
@@ -246,9 +259,6 @@ void plane_set_log(struct plane *p, int fd)
 static void init_queues(struct plane *p)
 {
     p->deadlines = deadlines_new(p->loop);
-    p->head_queue = deadline_queue(p->deadlines, CLIENT_HEAD_MS);
-    p->idle_queue = deadline_queue(p->deadlines, CLIENT_IDLE_MS);
-    p->stall_queue = deadline_queue(p->deadlines, CLIENT_STALL_MS);
     p->linger_queue = deadline_queue(p->deadlines, CLIENT_LINGER_MS);
     p->watch_queue = deadline_queue(p->deadlines, CLIENT_WATCH_MS);
     p->expect_queue = deadline_queue(p->deadlines, EXPECT_MS);

@@ -17,11 +17,11 @@
 #include "proxy/stream/tables.h"
 #include "proxy/upstream/pool.h"
 
-/* Towards clients; upstream durations come from the configuration. */
-#define CLIENT_HEAD_MS   10000 /* a whole head, from its first byte */
-#define CLIENT_IDLE_MS   60000 /* between requests */
-#define CLIENT_STALL_MS  30000 /* no progress on a body, either way */
-#define CLIENT_LINGER_MS 2000  /* reading on after an early answer, so that it is received */
+/* Towards clients; all other durations come from the configuration. */
+#define CLIENT_HEAD_MS   10000 /* these three: of a listener that no snapshot names yet */
+#define CLIENT_IDLE_MS   60000
+#define CLIENT_STALL_MS  30000
+#define CLIENT_LINGER_MS 2000 /* reading on after an early answer, so that it is received */
 #define CLIENT_WATCH_MS                                                                        \
     10                 /* an answer to a first request that took so long: watch the client */
 #define EXPECT_MS 1000 /* a body held back for 100 (Continue) goes up after this */
@@ -33,9 +33,10 @@ struct listener {
     struct plane *plane;
     struct watch watch;
     char *name;
-    int fd;                           /* -1: closed */
-    struct tls_server *tls;           /* a reference; NULL: plain */
-    const struct conf_listener *conf; /* in plane->tables; NULL: not named there */
+    int fd;                                     /* -1: closed */
+    struct tls_server *tls;                     /* a reference; NULL: plain */
+    const struct conf_listener *conf;           /* in plane->tables; NULL: not named there */
+    struct deadline_queue *head, *idle, *stall; /* for its clients */
 };
 struct listener *listener_ref(struct listener *l);
 void listener_unref(struct listener *l);
@@ -49,8 +50,7 @@ struct plane {
     struct io_set ios;
     enum conf_io_uring io_uring; /* as asked for; ios has a ring if the kernel agreed */
     struct deadlines *deadlines;
-    struct deadline_queue *head_queue, *idle_queue, *stall_queue, *linger_queue, *expect_queue;
-    struct deadline_queue *watch_queue;
+    struct deadline_queue *linger_queue, *expect_queue, *watch_queue;
     struct pool pool;
     struct pool shadows; /* connections for copies, apart from those that answer clients */
     struct slab conns, streams, attempts, prefaces, mirrors;

@@ -112,7 +112,7 @@ void preface_open(struct listener *l, int fd, const struct sockaddr_storage *pee
     f->fd = fd;
     f->peer = *peer;
     deadline_init(&f->deadline, on_deadline, f);
-    deadline_start(&f->deadline, p->head_queue);
+    deadline_start(&f->deadline, l->head);
     LIST_INSERT_HEAD(&p->prefaces_open, f, link);
     watch_start(&f->watch, p->loop, fd, WATCH_READ, on_readable, f);
 }

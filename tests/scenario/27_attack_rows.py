@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """The known attacks on proxies, a row each: what the bytes are, and that nothing of them gets
 through in another form. Rows 1 to 15 are requests that are refused; 16 to 21 what upstreams
-say; 22 to 25 what is written anew; 36 to 38 limits of time and size."""
+say; 22 to 25 what is written anew; 37 and 38 limits of time and size. 27_attack_rows_peers.py has
+the rows that need more than bytes; 43 is the fuzz targets, listed in CONTRIBUTING.md."""
 import json
 import socket
 import threading
