@@ -329,6 +329,21 @@ static const struct field retry_fields[] = {
 };
 TABLE(retry_table, conf_retry, "retry", retry_fields);
 
+static bool no_hedge(const void *group)
+{
+    return !((const struct conf_hedge *)group)->enabled;
+}
+
+static const struct field hedge_fields[] = {
+    {"after", FIELD_DURATION, .required = true, AT(conf_hedge, after_ms), .min = 1, .max = HOUR,
+     .doc = "Without an answer for so long, another endpoint is asked as well"},
+    {"max", FIELD_NUMBER, AT(conf_hedge, max), .min = 1, .max = 3, .fallback = "1",
+     .doc = "Attempts beside the first one, each after the same time"},
+    {"budget", FIELD_NUMBER, AT(conf_hedge, budget), .min = 1, .max = 100, .fallback = "10",
+     .doc = "Of these, as per cent of a worker's requests over the last seconds, and 10 more"},
+};
+TABLE(hedge_table, conf_hedge, "hedge", hedge_fields);
+
 static const struct field outlier_fields[] = {
     {"consecutive_errors", FIELD_NUMBER, AT(conf_outlier, consecutive_errors), .min = 1,
      .max = 10000, .fallback = "5",
@@ -436,6 +451,9 @@ static const struct field service_fields[] = {
      .doc = "Limits on waiting for an endpoint"},
     {"retry", FIELD_GROUP, AT(conf_service, retry), .of = &retry_table,
      .doc = "Second tries on another endpoint"},
+    {"hedge", FIELD_GROUP, AT(conf_service, hedge), .of = &hedge_table, .marked = true,
+     .absent = no_hedge, .computed = "one attempt at a time",
+     .doc = "Ask another endpoint beside a slow one; the first answer counts"},
     {"proxy_protocol", FIELD_WORD, AT(conf_service, proxy_protocol), .words = announce_words,
      .fallback = "off",
      .doc = "Begin connections to endpoints with a PROXY header that names the client; each "

@@ -120,6 +120,13 @@ struct conf_retry {
     uint32_t budget; /* per cent of the requests */
 };
 
+struct conf_hedge {
+    bool enabled;      /* "hedge" present */
+    uint64_t after_ms; /* 0 without */
+    uint32_t max;      /* attempts beside the first */
+    uint32_t budget;   /* per cent of the requests */
+};
+
 struct conf_outlier {
     bool enabled; /* "outlier" present */
     uint32_t consecutive_errors;
@@ -181,6 +188,7 @@ struct conf_service {
     struct conf_health health;
     struct conf_timeouts timeouts;
     struct conf_retry retry;
+    struct conf_hedge hedge;
     enum conf_announce proxy_protocol; /* header before each request to an endpoint */
     struct conf_outlier outlier;
     struct conf_limits limits;

@@ -604,7 +604,7 @@ void load_default(struct loader *l, const struct field *f, char *base)
         memcpy(base + f->offset, &small, sizeof(small));
         break;
     case FIELD_DURATION:
-        ok = conf_duration(s, &number);
+        ok = s.n == 0 || conf_duration(s, &number);
         memcpy(base + f->offset, &number, sizeof(number));
         break;
     case FIELD_WORD:

@@ -302,6 +302,12 @@ static void put_versions(struct text *t, const struct metrics *m)
                     offsetof(struct sampler_totals, connect_failed));
     put_of_versions(t, m, totals, "sluice_upstream_retries_total", "counter",
                     "Second and later attempts.", offsetof(struct sampler_totals, retries));
+    put_of_versions(t, m, totals, "sluice_hedges_total", "counter",
+                    "Attempts that began beside a slow one.",
+                    offsetof(struct sampler_totals, hedges));
+    put_of_versions(t, m, totals, "sluice_hedges_won_total", "counter",
+                    "Of those, the ones that were answered first.",
+                    offsetof(struct sampler_totals, hedges_won));
     put_of_versions(t, m, totals, "sluice_client_aborts_total", "counter",
                     "Requests whose client left first.",
                     offsetof(struct sampler_totals, client_aborts));

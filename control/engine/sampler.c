@@ -110,6 +110,8 @@ static void add_version(const struct stats_version *v, struct sampler_totals *t)
     t->connect_failed += stat_get(&v->connect_failed);
     t->retries += stat_get(&v->retries);
     t->client_aborts += stat_get(&v->client_aborts);
+    t->hedges += stat_get(&v->hedges);
+    t->hedges_won += stat_get(&v->hedges_won);
     t->pending_overflows += stat_get(&v->pending_overflows);
     t->pending_timeouts += stat_get(&v->pending_timeouts);
     for (int i = 0; i < STATS_NMIRROR; i++)

@@ -103,10 +103,11 @@ const char *stats_mirror_name(enum stats_mirror m);
 struct stats_version {
     /* counters */
     stat_t requests[STATS_NCODES][STATS_NMETHODS]; /* answers sent, by code and method */
-    stat_t judged;         /* exchanges that count for the judge: not client aborts */
-    stat_t errors;         /* of those: status >= 500, upstream failure or timeout */
-    stat_t connect_failed; /* attempts that never got a connection */
-    stat_t retries;        /* second and later attempts */
+    stat_t judged;             /* exchanges that count for the judge: not client aborts */
+    stat_t errors;             /* of those: status >= 500, upstream failure or timeout */
+    stat_t connect_failed;     /* attempts that never got a connection */
+    stat_t retries;            /* second and later attempts */
+    stat_t hedges, hedges_won; /* attempts beside others; those that were answered first */
     stat_t client_aborts;
     stat_t pending_overflows, pending_timeouts; /* requests that got no connection in time */
     stat_t mirrored[STATS_NMIRROR];             /* copies meant for this version */

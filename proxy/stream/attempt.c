@@ -7,6 +7,7 @@
 
 #include "proxy/stream/announce.h"
 #include "proxy/stream/forward.h"
+#include "proxy/stream/hedge.h"
 #include "proxy/stream/metrics.h"
 #include "proxy/stream/pending.h"
 #include "proxy/upstream/outlier.h"
@@ -97,8 +98,7 @@ static void on_deadline(void *arg)
         return;
     }
     count_failure(a, a->on_deadline);
-    stream_attempt_failed(a->stream, a->on_deadline, a->on_deadline == END_CONNECT_TIMEOUT,
-                          false);
+    stream_attempt_failed(a, a->on_deadline, a->on_deadline == END_CONNECT_TIMEOUT, false);
 }
 
 void attempt_expired(struct attempt *a)
@@ -114,7 +114,7 @@ static void on_patience_lost(void *arg)
     enum ending why = connecting ? END_CONNECT_TIMEOUT : END_TRY_TIMEOUT;
 
     count_failure(a, why);
-    stream_attempt_failed(a->stream, why, connecting, false);
+    stream_attempt_failed(a, why, connecting, false);
 }
 
 static void forwarded(struct attempt *a)
@@ -144,7 +144,10 @@ static struct attempt *attempt_new(struct stream *s, const struct target *t)
     a->endpoint->in_flight++;
     if (a->stats)
         stat_add(&a->stats->in_flight, 1);
-    s->attempt = a;
+    a->hedge = s->hedging;
+    LIST_INSERT_HEAD(&s->attempts, a, link);
+    if (!s->attempt)
+        s->attempt = a;
     s->tried[s->tries++ % ARRAY_LEN(s->tried)] = t->ep;
     s->endpoint_name = str_of(t->ep->name);
     return a;
@@ -233,11 +236,28 @@ void attempt_finish(struct attempt *a)
     a->endpoint->in_flight--;
     if (a->stats)
         stat_sub(&a->stats->in_flight, 1);
-    s->attempt = NULL;
+    LIST_REMOVE(a, link);
+    if (s->attempt == a)
+        s->attempt = LIST_FIRST(&s->attempts);
     if (a->conn)
         upconn_return(a->conn);
     a->conn = NULL;
     loop_bury(s->plane->loop, &a->grave, on_grave, a);
+}
+
+bool attempt_alone(const struct attempt *a)
+{
+    return LIST_FIRST(&a->stream->attempts) == a && !LIST_NEXT(a, link);
+}
+
+void attempt_lose(struct attempt *a)
+{
+    uint64_t now = loop_now_us(a->plane->loop);
+    uint64_t took = a->forwarded_us ? now - a->forwarded_us : 0;
+
+    if (took > latency_at(&a->endpoint->latency, now)) /* at least so long */
+        latency_observe(&a->endpoint->latency, took, now);
+    attempt_finish(a);
 }
 
 /* ---- the request ---- */
@@ -294,11 +314,14 @@ static void on_head(void *self, const struct message *m)
 
     if (m->status < 200 && !a->conn->tunnel) {
         await_progress(a);
-        stream_interim(a->stream, m);
+        if (attempt_alone(a)) /* else the other one may win */
+            stream_interim(a->stream, m);
         return;
     }
     a->stream->tunnel = a->conn->tunnel;
     observe_head(a, m);
+    if (!hedge_settle(a, m->status))
+        return;
     if (m->status >= 400 && stream_retry_status(a->stream, m->status))
         return;
     start_deadline(a, END_IDLE_TIMEOUT);
@@ -345,7 +368,7 @@ static void on_abort(void *self, enum codec_abort why)
         metrics_violation(a->plane, STATS_BAD_RESPONSE);
     if (!stale)
         count_failure(a, endings[why]);
-    stream_attempt_failed(a->stream, endings[why], why == CODEC_REFUSED, stale);
+    stream_attempt_failed(a, endings[why], why == CODEC_REFUSED, stale);
 }
 
 static void on_resume(void *self)

@@ -9,6 +9,7 @@
 
 struct attempt { /* owned by its stream */
     uint32_t magic;
+    LIST_ENTRY(attempt) link; /* of the stream's */
     struct stream *stream;
     struct plane *plane;
     struct upconn *conn;
@@ -21,6 +22,7 @@ struct attempt { /* owned by its stream */
     uint64_t forwarded_us;  /* connected, and the request on its way */
     uint32_t waiting_bytes; /* unsent when the deadline was started: to see progress */
     bool answered;          /* the final head came */
+    bool hedge;             /* begun beside another one */
     struct head resp;
 };
 
@@ -37,5 +39,9 @@ void attempt_body_end(struct attempt *a);
 /* The whole exchange took too long: count that against the endpoint. */
 void attempt_expired(struct attempt *a);
 void attempt_resume(struct attempt *a); /* more of the answer, please */
+/* Is it the only one of its stream? */
+bool attempt_alone(const struct attempt *a);
+/* Another one was faster: end it. */
+void attempt_lose(struct attempt *a);
 /* End it; its connection goes back to the pool if both messages are complete. */
 void attempt_finish(struct attempt *a);

@@ -44,6 +44,13 @@ void metrics_pending(struct stream *s, enum ending why)
     stat_add(why == END_PENDING_FULL ? &v->pending_overflows : &v->pending_timeouts, 1);
 }
 
+void metrics_hedge(struct stream *s, bool won)
+{
+    struct stats_version *v = row(s);
+
+    stat_add(won ? &v->hedges_won : &v->hedges, 1);
+}
+
 static bool judged(const struct stream *s)
 {
     bool refused = s->why == END_NO_ENDPOINT || s->why == END_PENDING_FULL ||
@@ -101,8 +108,8 @@ void metrics_end(struct stream *s)
         stat_add(&v->requests[stats_code_index(s->status)][methods[s->req.method]], 1);
     if (s->why == END_CLIENT_ABORT)
         stat_add(&v->client_aborts, 1);
-    if (s->tries > 1)
-        stat_add(&v->retries, s->tries - 1);
+    if (s->tries > 1 + s->hedges)
+        stat_add(&v->retries, s->tries - 1 - s->hedges);
     stat_add(&v->bytes_in, s->bytes_in);
     stat_add(&v->bytes_out, s->bytes_out);
     observe_judge(s, v);

@@ -29,7 +29,7 @@ bool retry_status_listed(const struct stream *s, int status)
     return status >= 400 && (on & status_bit(status) || (status >= 500 && on & CONF_RETRY_5XX));
 }
 
-static bool repeatable(const struct stream *s)
+bool retry_repeatable(const struct stream *s)
 {
     static const unsigned bits[METHOD_COUNT] = {
         [METHOD_GET] = CONF_METHOD_GET,         [METHOD_HEAD] = CONF_METHOD_HEAD,
@@ -57,7 +57,7 @@ bool retry_allowed(struct stream *s, enum ending why, bool nothing_sent, bool st
 {
     unsigned on = conf(s)->on;
 
-    if (s->down != HALF_IDLE || !s->replayable || (!nothing_sent && !repeatable(s)))
+    if (s->down != HALF_IDLE || !s->replayable || (!nothing_sent && !retry_repeatable(s)))
         return false;
     if (stale && !s->fresh) {
         s->extra_tries++;
@@ -74,7 +74,7 @@ bool retry_allowed(struct stream *s, enum ending why, bool nothing_sent, bool st
 bool retry_status_allowed(struct stream *s, int status)
 {
     if (!retry_status_listed(s, status) || s->down != HALF_IDLE || !s->replayable ||
-        !repeatable(s))
+        !retry_repeatable(s))
         return false;
     /* Whoever is asked again at once says the same. */
     return (s->version->balance.nlive > 1 || conf(s)->backoff.base_ms) && spend(s, true);
@@ -83,7 +83,7 @@ bool retry_status_allowed(struct stream *s, int status)
 uint64_t retry_pause_ms(struct stream *s)
 {
     const struct conf_backoff *c = &conf(s)->backoff;
-    unsigned before = s->tries - s->extra_tries - 1;
+    unsigned counted = s->tries - s->extra_tries, before = counted ? counted - 1 : 0;
     uint64_t longest = c->base_ms << (before < 16 ? before : 16);
 
     if (longest > c->max_ms)
@@ -109,7 +109,7 @@ void retry_pause(struct stream *s, uint64_t ms)
     timer_start(s->pause, ms);
 }
 
-static bool asked(const struct stream *s, const struct endpoint *ep)
+bool retry_asked(const struct stream *s, const struct endpoint *ep)
 {
     for (unsigned i = 0; i < s->tries && i < ARRAY_LEN(s->tried); i++)
         if (s->tried[i] == ep)
@@ -117,18 +117,35 @@ static bool asked(const struct stream *s, const struct endpoint *ep)
     return false;
 }
 
-uint32_t retry_elsewhere(const struct stream *s, uint32_t i)
+/* Instead of I, one that was not asked yet, if there is any. */
+static uint32_t elsewhere(const struct stream *s, uint32_t i)
 {
     const struct balance *b = &s->version->balance;
     uint32_t at = b->place[i];
 
-    for (uint32_t k = 0; s->tries && !s->fresh && k < b->nlive; k++) {
+    for (uint32_t k = 0; k < b->nlive; k++) {
         uint32_t other = b->live[(at + k) % b->nlive];
 
-        if (!asked(s, b->targets[other].ep))
+        if (!retry_asked(s, b->targets[other].ep))
             return other;
     }
     return i;
+}
+
+uint32_t retry_pick(struct stream *s)
+{
+    struct balance *b = &s->version->balance;
+    bool anew = s->tries == 0 || s->fresh;
+    struct pick p = {.rng = &s->plane->rng,
+                     .now_us = loop_now_us(s->plane->loop),
+                     .key = s->lb_key,
+                     .avoid = anew ? NULL : s->tried[(s->tries - 1) % ARRAY_LEN(s->tried)]};
+    uint32_t cursor = b->cursor, i = balance_pick(b, &p);
+
+    if (i == BALANCE_NONE || s->tries == 0)
+        return i;
+    b->cursor = cursor; /* or the next request would begin where this one did */
+    return anew ? i : elsewhere(s, i);
 }
 
 void retry_end(struct stream *s)

@@ -16,12 +16,16 @@ bool retry_allowed(struct stream *s, enum ending why, bool nothing_sent, bool st
 bool retry_status_allowed(struct stream *s, int status) MUST_CHECK;
 /* Is STATUS on the list? */
 bool retry_status_listed(const struct stream *s, int status);
+/* May the request be carried out twice? */
+bool retry_repeatable(const struct stream *s);
+/* Was EP tried already? */
+bool retry_asked(const struct stream *s, const struct endpoint *ep);
 /* How long to wait before, in ms: full jitter over a time that doubles with each try. */
 uint64_t retry_pause_ms(struct stream *s);
 /* Wait so long (more than 0), then stream_try. */
 void retry_pause(struct stream *s, uint64_t ms);
-/* Which one of the targets instead of I, so that no endpoint is asked twice if another was not
- * asked at all. */
-uint32_t retry_elsewhere(const struct stream *s, uint32_t i);
+/* The target for the next attempt: what the policy says, but no endpoint twice if another was
+ * not asked at all. BALANCE_NONE: none is live. */
+uint32_t retry_pick(struct stream *s);
 /* The stream is over: idempotent. */
 void retry_end(struct stream *s);

@@ -16,6 +16,7 @@
 #include "proxy/stream/attempt.h"
 #include "proxy/stream/flag_context.h"
 #include "proxy/stream/forward.h"
+#include "proxy/stream/hedge.h"
 #include "proxy/stream/limits.h"
 #include "proxy/stream/metrics.h"
 #include "proxy/stream/mirror.h"
@@ -64,6 +65,8 @@ static void on_delayed(void *arg)
 
     if (s->state == STREAM_QUEUE)
         pending_expired(s);
+    else if (s->state == STREAM_WAIT)
+        hedge_fire(s);
     else
         admit_delayed(s);
 }
@@ -100,6 +103,14 @@ struct stream *stream_new(struct plane *p, struct downstream to, struct str peer
 }
 
 /* ---- the ending ---- */
+
+static void drop_attempts(struct stream *s)
+{
+    struct attempt *a;
+
+    while ((a = LIST_FIRST(&s->attempts)))
+        attempt_finish(a);
+}
 
 static void log_end(struct stream *s)
 {
@@ -163,8 +174,7 @@ void stream_finish(struct stream *s, enum ending why)
     mirror_leave(s);
     deadline_stop(&s->total);
     retry_end(s);
-    if (s->attempt)
-        attempt_finish(s->attempt);
+    drop_attempts(s);
     metrics_end(s);
     log_end(s);
     tables_unref(s->tables);
@@ -184,8 +194,7 @@ void stream_fail(struct stream *s, enum ending why, int status, struct str what)
         head_reset(&s->req);
         forward_ids(s);
     }
-    if (s->attempt)
-        attempt_finish(s->attempt);
+    drop_attempts(s);
     if (s->down == HALF_IDLE && status) {
         s->status = status;
         stream_enter(s, STREAM_ANSWER);
@@ -283,22 +292,18 @@ static bool choose_version(struct stream *s)
 
 static void try_endpoints(struct stream *s)
 {
-    struct balance *b = &s->version->balance;
-
     do {
-        struct pick p = {.rng = &s->plane->rng,
-                         .now_us = loop_now_us(s->plane->loop),
-                         .key = s->lb_key,
-                         .avoid = s->fresh || !s->tries ? NULL : s->tried[0]};
-        uint32_t i = balance_pick(b, &p);
+        uint32_t i = retry_pick(s);
 
         if (i == BALANCE_NONE) {
             stream_fail(s, END_NO_ENDPOINT, 0, STR_NONE);
             return;
         }
         stream_enter(s, STREAM_WAIT);
-        switch (pending_start(s, retry_elsewhere(s, i))) {
+        switch (pending_start(s, i)) {
         case ATTEMPT_UNDER_WAY:
+            if (s->state == STREAM_WAIT)
+                hedge_arm(s);
             return;
         case ATTEMPT_FULL:
             stream_enter(s, STREAM_QUEUE);
@@ -441,8 +446,11 @@ void stream_body_end(struct stream *s)
 {
     s->up = HALF_ENDED;
     mirror_body_end(s);
-    if (s->attempt)
+    if (s->attempt) {
         attempt_body_end(s->attempt);
+        if (s->state == STREAM_WAIT)
+            hedge_arm(s);
+    }
 }
 
 void stream_forget_body(struct stream *s)
@@ -507,6 +515,7 @@ static void try_again(struct stream *s, bool at_once)
     uint64_t pause = at_once ? 0 : retry_pause_ms(s);
 
     attempt_finish(s->attempt);
+    deadline_stop(&s->delay);
     if (pause == 0) {
         try_endpoints(s);
         return;
@@ -515,8 +524,14 @@ static void try_again(struct stream *s, bool at_once)
     retry_pause(s, pause);
 }
 
-void stream_attempt_failed(struct stream *s, enum ending why, bool nothing_sent, bool stale)
+void stream_attempt_failed(struct attempt *a, enum ending why, bool nothing_sent, bool stale)
 {
+    struct stream *s = a->stream;
+
+    if (!attempt_alone(a)) { /* the other one may still be answered */
+        attempt_finish(a);
+        return;
+    }
     if (!retry_allowed(s, why, nothing_sent, stale)) {
         stream_fail(s, why, 0, STR_NONE);
         return;

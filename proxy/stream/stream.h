@@ -61,10 +61,11 @@ struct stream { /* owned by its conn, from stream_new to stream_finish */
     const struct conf_route *route; /* NULL until routed; the tables' */
     struct service_row *service;    /* NULL until routed */
     struct version_row *version;    /* NULL until chosen */
-    struct attempt *attempt;
-    struct mirror *mirror; /* a copy that waits for the body; NULL: none */
+    LIST_HEAD(, attempt) attempts;  /* more than one: they race (hedge.h) */
+    struct attempt *attempt;        /* of them, the oldest, and once there is an answer, its */
+    struct mirror *mirror;          /* a copy that waits for the body; NULL: none */
     struct deadline expect;
-    struct deadline delay; /* of a fault; in QUEUE, until it is given up */
+    struct deadline delay; /* of a fault; in QUEUE, of waiting; in WAIT, until a hedge */
     struct deadline total; /* of the whole exchange */
     struct waiter waiter;
     struct grave grave;
@@ -76,7 +77,9 @@ struct stream { /* owned by its conn, from stream_new to stream_finish */
     uint64_t bytes_in, bytes_out; /* of bodies */
     int status;                   /* of the final answer; 0: none yet */
     unsigned tries;               /* attempts so far */
-    unsigned extra_tries; /* of them, those that do not count: after dead pooled connections */
+    unsigned extra_tries; /* of them, those that do not count: after dead pooled connections,
+                             hedges */
+    unsigned hedges;
     bool overridden;
     bool trusted;    /* the peer may say who it speaks for */
     bool hold;       /* the body waits for 100 (Continue) */
@@ -87,6 +90,7 @@ struct stream { /* owned by its conn, from stream_new to stream_finish */
     bool minted;     /* send the sticky cookie */
     uint64_t lb_key; /* hash of who asks; ring_hash only */
     bool tunnel;     /* the answer was 101: bytes go both ways until one ends */
+    bool hedging;    /* the attempt that begins now is one beside another */
     bool retrying;   /* counts as a retry under way */
     const struct endpoint *tried[CONF_RETRY_ATTEMPTS]; /* compared only */
     struct timer *pause;      /* the arena's; NULL: there never was one */
@@ -142,4 +146,4 @@ bool stream_answer_data(struct stream *s, struct block *b);
 void stream_answer_end(struct stream *s, struct str trailers);
 /* WHY; NOTHING_SENT: no byte of it can have reached the upstream; STALE: a pooled connection
  * was dead. Takes another attempt if that is safe, else fails the stream. */
-void stream_attempt_failed(struct stream *s, enum ending why, bool nothing_sent, bool stale);
+void stream_attempt_failed(struct attempt *a, enum ending why, bool nothing_sent, bool stale);

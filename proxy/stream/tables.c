@@ -63,6 +63,7 @@ static void keep_cursors(struct service_row *s, const struct service_row *old)
 {
     split_resume(&s->split, &old->split);
     s->budget = old->budget;
+    s->hedge_budget = old->hedge_budget;
     for (size_t i = 0; i < s->conf->nversions; i++) {
         long k = conf_version_find(old->conf, s->conf->versions[i].name);
 
@@ -84,6 +85,7 @@ static void fill_service(struct tables *t, struct service_row *s, const struct c
     s->first_byte = deadline_queue(ds, c->timeouts.first_byte_ms);
     s->idle = deadline_queue(ds, c->timeouts.idle_ms);
     s->per_try = deadline_queue(ds, c->retry.per_try_ms);
+    s->hedge = deadline_queue(ds, c->hedge.after_ms);
     s->pending = deadline_queue(ds, c->limits.pending_timeout_ms);
     s->request = deadline_queue(ds, c->timeouts.request_ms);
     s->versions = arena_zalloc(a, n * sizeof(struct version_row));

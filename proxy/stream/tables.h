@@ -37,9 +37,9 @@ struct service_row {
     struct mirror_row *mirror; /* NULL: none */
     struct split split;
     uint64_t salt;
-    struct retry_budget budget;
+    struct retry_budget budget, hedge_budget;
     uint64_t elsewhere, elsewhere_at_us; /* limits: requests in other workers, as of then */
-    struct deadline_queue *connect, *first_byte, *idle, *pending, *per_try, *request;
+    struct deadline_queue *connect, *first_byte, *idle, *pending, *per_try, *request, *hedge;
 };
 
 struct route_row { /* what a route's limits need at hand */
