@@ -92,8 +92,16 @@ static void put_endpoints(struct dumper *d, const struct field *f, const char *b
     const struct conf_endpoint *list = field_array(f, base, &n);
 
     writer_open_flat(d->w, str_of(f->name), '[');
-    for (size_t i = 0; i < n; i++)
-        put_text(d, STR_NONE, list[i].name);
+    for (size_t i = 0; i < n; i++) {
+        if (list[i].weight == 1) {
+            put_text(d, STR_NONE, list[i].name);
+            continue;
+        }
+        writer_open_flat(d->w, STR_NONE, '{');
+        put_text(d, STR("address"), list[i].name);
+        writer_uint(d->w, STR("weight"), list[i].weight);
+        writer_close(d->w, '}');
+    }
     writer_close(d->w, ']');
 }
 

@@ -248,7 +248,8 @@ TABLE(listener_table, conf_listener, "listener", listener_fields);
 static const struct field version_fields[] = {
     {"endpoints", FIELD_ENDPOINTS, .required = true, MANY(conf_version, endpoints), .min = 1,
      .doc = "Addresses of the processes that serve this version; host names are looked up "
-            "once, at load; unix:/path for a socket file"},
+            "once, at load; unix:/path for a socket file; or {\"address\", \"weight\"} with a "
+            "weight of 1 to 1000 beside the others, which weigh 1"},
 };
 TABLE(version_table, conf_version, "version", version_fields);
 
@@ -445,6 +446,10 @@ static const struct field service_fields[] = {
     {"panic", FIELD_NUMBER, AT(conf_service, panic), .max = 100, .fallback = "0",
      .doc = "With fewer than this per cent of a version's endpoints healthy, all of them get "
             "traffic; 0: never, requests that nobody can answer are refused at once"},
+    {"slow_start", FIELD_DURATION, AT(conf_service, slow_start_ms), .max = HOUR,
+     .fallback = "0s",
+     .doc = "An endpoint that comes up beside others gets a tenth of its share at first and "
+            "all of it after this time; 0s: all of it at once"},
     {"health", FIELD_GROUP, AT(conf_service, health), .of = &health_table, .marked = true,
      .absent = no_health, .computed = "no checks", .doc = "Active checks of every endpoint"},
     {"timeouts", FIELD_GROUP, AT(conf_service, timeouts), .of = &timeouts_table,

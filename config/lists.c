@@ -16,7 +16,23 @@ static void lower(struct str s)
         p[i] = ascii_lower(p[i]);
 }
 
-static bool load_endpoint(struct loader *l, struct node *n, struct conf_endpoint *ep)
+static bool load_endpoint_weight(struct loader *l, struct node *n, uint32_t *weight)
+{
+    json_int_t value = json_integer_value(n->json);
+
+    if (n->kind != NODE_NUMBER) {
+        load_wrong_kind(l, n, "a number");
+        return false;
+    }
+    *weight = (uint32_t)value;
+    if (json_is_integer(n->json) && value >= 1 && value <= CONF_ENDPOINT_WEIGHT)
+        return true;
+    (void)diag_at(l->d, n, AT_VALUE, "must be a whole number from 1 to %d",
+                  CONF_ENDPOINT_WEIGHT);
+    return false;
+}
+
+static bool load_address(struct loader *l, struct node *n, struct conf_endpoint *ep)
 {
     const char *why;
 
@@ -48,6 +64,32 @@ static bool load_endpoint(struct loader *l, struct node *n, struct conf_endpoint
     return false;
 }
 
+/* "127.0.0.1:9001", or {"address": "127.0.0.1:9001", "weight": 3}. */
+static bool load_endpoint(struct loader *l, struct node *n, struct conf_endpoint *ep)
+{
+    static const struct str keys[] = {STR_INIT("address"), STR_INIT("weight")};
+    struct node *address = node_get(n, keys[0]);
+    bool ok = true;
+
+    ep->weight = 1;
+    if (n->kind != NODE_OBJECT)
+        return load_address(l, n, ep);
+    for (struct node *c = n->first; c; c = c->next) {
+        if (str_eq(c->key, keys[1])) {
+            ok = load_endpoint_weight(l, c, &ep->weight) && ok;
+        } else if (!str_eq(c->key, keys[0])) {
+            struct conf_diag *g =
+                diag_at(l->d, c, AT_KEY, "unknown key \"%.*s\"", STR_ARG(c->key));
+
+            diag_suggest(l->d, g, c->key, keys, ARRAY_LEN(keys));
+            ok = false;
+        }
+    }
+    if (!address)
+        (void)diag_at(l->d, n, AT_VALUE, "missing key \"address\"");
+    return address && load_address(l, address, ep) && ok;
+}
+
 static void report_second(struct loader *l, const struct node *n, const struct node *first,
                           const char *what)
 {
@@ -71,7 +113,8 @@ void load_endpoints(struct loader *l, const struct field *f, struct node *n, cha
         if (!load_endpoint(l, e, ep))
             continue;
         if ((first = names_add(&seen, ep->name, e)))
-            report_second(l, e, first, "endpoint");
+            report_second(l, e->kind == NODE_OBJECT ? node_get(e, STR("address")) : e, first,
+                          "endpoint");
         used++;
     }
     names_release(&seen);

@@ -14,12 +14,14 @@
 #include "proxy/base/arena.h"
 #include "proxy/base/network.h"
 
-#define CONF_WEIGHT_FULL 10000 /* 100 % */
+#define CONF_WEIGHT_FULL     10000 /* 100 % */
+#define CONF_ENDPOINT_WEIGHT 1000
 
 struct conf_endpoint {
     struct str name; /* "127.0.0.1:9001", "[::1]:80", as written and as shown */
     struct str host; /* "127.0.0.1", "::1": an address; names are resolved at load */
     uint16_t port;
+    uint32_t weight; /* 1..CONF_ENDPOINT_WEIGHT: its part of the version's traffic */
     /* run-time state, from the snapshot only; a config file gives up = true, cell = 0 */
     bool up;       /* health says: may get traffic */
     bool drain;    /* an operator said: no new traffic */
@@ -185,6 +187,7 @@ struct conf_service {
     struct conf_sticky sticky;
     enum conf_balance balance;
     uint32_t panic; /* per cent */
+    uint64_t slow_start_ms;
     struct conf_health health;
     struct conf_timeouts timeouts;
     struct conf_retry retry;

@@ -111,6 +111,37 @@ static void put_strings(struct writer *w, const struct field *f, const char *pat
     writer_close(w, '}');
 }
 
+/* An address, or an object of an address and its weight. */
+static void put_endpoints(struct writer *w, const struct field *f)
+{
+    static const char address[] = "^(.+:[0-9]{1,5}|unix:/.+)$";
+
+    open_items(w, f);
+    writer_open(w, STR("anyOf"), '[');
+    writer_open_flat(w, STR_NONE, '{');
+    put_form(w, address);
+    writer_close(w, '}');
+    writer_open(w, STR_NONE, '{');
+    put_type(w, "object");
+    writer_open(w, STR("properties"), '{');
+    writer_open_flat(w, STR("address"), '{');
+    put_form(w, address);
+    writer_close(w, '}');
+    writer_open_flat(w, STR("weight"), '{');
+    put_type(w, "integer");
+    writer_uint(w, STR("minimum"), 1);
+    writer_uint(w, STR("maximum"), CONF_ENDPOINT_WEIGHT);
+    writer_close(w, '}');
+    writer_close(w, '}');
+    writer_open_flat(w, STR("required"), '[');
+    writer_text(w, STR_NONE, STR("address"));
+    writer_close(w, ']');
+    writer_bool(w, STR("additionalProperties"), false);
+    writer_close(w, '}');
+    writer_close(w, ']');
+    writer_close(w, '}');
+}
+
 static void put_map(struct writer *w, const struct field *f)
 {
     put_type(w, "object");
@@ -192,7 +223,7 @@ static void put_value(struct writer *w, const struct field *f)
         put_strings(w, f, pattern_of(f));
         break;
     case FIELD_ENDPOINTS:
-        put_strings(w, f, "^(.+:[0-9]{1,5}|unix:/.+)$");
+        put_endpoints(w, f);
         break;
     case FIELD_KEYS:
         put_strings(w, f, "^(cookie:.+|header:.+|client_ip)$");

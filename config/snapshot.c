@@ -20,6 +20,8 @@ static void write_endpoint(struct writer *w, const struct conf_endpoint *ep)
     if (named)
         writer_text(w, STR("host"), ep->host);
     writer_uint(w, STR("cell"), ep->cell);
+    if (ep->weight != 1)
+        writer_uint(w, STR("weight"), ep->weight);
     writer_bool(w, STR("up"), ep->up);
     writer_bool(w, STR("drain"), ep->drain);
     writer_close(w, '}');
@@ -96,7 +98,7 @@ static bool read_endpoint(struct reader *r, const char *name, const json_t *json
     struct arena *a = &r->c->arena;
     const json_t *up = json_object_get(json, "up"), *drain = json_object_get(json, "drain");
     const char *host = json_string_value(json_object_get(json, "host"));
-    uint64_t cell;
+    uint64_t cell, weight = 1;
 
     ep->name = arena_str(a, str_of(name));
     if (!unit_endpoint(a, ep->name, &ep->host, &ep->port))
@@ -108,7 +110,11 @@ static bool read_endpoint(struct reader *r, const char *name, const json_t *json
     if (!read_number(json, "cell", STATS_ENDPOINTS - 1, &cell) || !json_is_boolean(up) ||
         !json_is_boolean(drain))
         return bad(r, "endpoint needs cell, up and drain", name);
+    if (json_object_get(json, "weight") &&
+        (!read_number(json, "weight", CONF_ENDPOINT_WEIGHT, &weight) || weight == 0))
+        return bad(r, "endpoint with a bad weight", name);
     ep->cell = (uint32_t)cell;
+    ep->weight = (uint32_t)weight;
     ep->up = json_is_true(up);
     ep->drain = json_is_true(drain);
     return true;

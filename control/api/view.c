@@ -97,8 +97,9 @@ static json_t *view_endpoint(const struct engine *e, const struct conf_service *
 
     if (ep->cell && ep->cell < STATS_ENDPOINTS)
         sampler_endpoint_totals(e->stats, ep->cell, &totals);
-    return json_pack("{s:s,s:b,s:b,s:I,s:o}", "address", ep->name.p, "up", ep->up, "drain",
-                     ep->drain, "ejected", (json_int_t)totals.ejected, "last_error",
+    return json_pack("{s:s,s:I,s:b,s:b,s:I,s:o}", "address", ep->name.p, "weight",
+                     (json_int_t)ep->weight, "up", ep->up, "drain", ep->drain, "ejected",
+                     (json_int_t)totals.ejected, "last_error",
                      view_text(known ? row.error : ""));
 }
 

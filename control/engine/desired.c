@@ -52,7 +52,7 @@ static void add_endpoint(struct merge *m, struct conf_version *v, const char *ad
 {
     struct conf_endpoint *ep = &v->endpoints[v->nendpoints];
 
-    *ep = (struct conf_endpoint){.name = arena_str(m->a, str_of(address))};
+    *ep = (struct conf_endpoint){.name = arena_str(m->a, str_of(address)), .weight = 1};
     if (unit_endpoint(m->a, ep->name, &ep->host, &ep->port))
         v->nendpoints++;
 }

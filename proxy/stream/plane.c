@@ -199,6 +199,8 @@ int plane_apply_snapshot(struct plane *p, struct str doc, uint64_t *generation, 
         .secrets = &p->secrets,
         .deadlines = p->deadlines,
         .workers = p->opt.workers,
+        .now_us = loop_now_us(p->loop),
+        .nth = p->snapshots + 1,
         .phase = p->opt.slot * (SPLIT_POINTS / STATS_MAX_WORKERS),
     };
 
@@ -206,6 +208,7 @@ int plane_apply_snapshot(struct plane *p, struct str doc, uint64_t *generation, 
         return -1;
     env.seed = rng_next(&p->rng);
     p->tables = tables_new(&snap, &env, old);
+    p->snapshots++;
     LIST_FOREACH (l, &p->listeners, link)
         find_conf(l);
     tables_unref(old);

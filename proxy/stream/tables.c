@@ -16,7 +16,7 @@ static const struct service_row *same_service(const struct tables *old, struct s
 
 /* V's endpoints in POOL. Those of copies are counted nowhere. */
 static void fill_targets(struct tables *t, struct version_row *v, struct pool *pool,
-                         const struct conf_service *s)
+                         const struct conf_service *s, const struct tables_env *env)
 {
     struct tls_client *tls = s->tls.enabled ? secrets_client(t->secrets, s->name) : NULL;
     const struct conf_version *c = v->conf;
@@ -31,17 +31,19 @@ static void fill_targets(struct tables *t, struct version_row *v, struct pool *p
         e.cell = pool == t->shadows ? 0 : e.cell;
         v->used[i] = pool_use(pool, &e, tls, v->breaker);
         if (!e.drain)
-            v->targets[n++] = (struct target){v->used[i], e.cell, e.up};
+            v->targets[n++] = (struct target){v->used[i], e.cell, e.up, e.weight};
+        if (e.up && !e.drain)
+            pool_note_up(v->used[i], env->nth, env->now_us);
     }
     balance_init(&v->balance, a, s, v->targets, n, &pool->ejections);
 }
 
 static void fill_version(struct tables *t, struct version_row *v, const struct conf_version *c,
-                         const struct conf_service *s)
+                         const struct conf_service *s, const struct tables_env *env)
 {
     v->conf = c;
     v->breaker = breaker_use(&t->pool->breakers, s->name, c, &s->limits);
-    fill_targets(t, v, t->pool, s);
+    fill_targets(t, v, t->pool, s, env);
 }
 
 /* Its version may be gone: then nothing is copied. */
@@ -54,7 +56,7 @@ static void fill_mirror(struct tables *t, struct service_row *s, const struct ta
         return;
     s->mirror = arena_zalloc(&t->conf->arena, sizeof(*s->mirror));
     s->mirror->to.conf = s->versions[k].conf;
-    fill_targets(t, &s->mirror->to, t->shadows, s->conf);
+    fill_targets(t, &s->mirror->to, t->shadows, s->conf, env);
     s->mirror->timeout = deadline_queue(env->deadlines, c->timeout_ms);
     s->mirror->most = (c->max_requests + env->workers - 1) / env->workers;
 }
@@ -90,7 +92,7 @@ static void fill_service(struct tables *t, struct service_row *s, const struct c
     s->request = deadline_queue(ds, c->timeouts.request_ms);
     s->versions = arena_zalloc(a, n * sizeof(struct version_row));
     for (size_t i = 0; i < n; i++)
-        fill_version(t, &s->versions[i], &c->versions[i], c);
+        fill_version(t, &s->versions[i], &c->versions[i], c, env);
     split_init(&s->split, arena_zalloc(a, n * sizeof(struct split_range)), c, env->phase);
     fill_mirror(t, s, env);
 }

@@ -65,8 +65,10 @@ struct tables_env {       /* what tables borrow, all of it the plane's */
     struct secrets *secrets;
     struct deadlines *deadlines;
     unsigned workers; /* that share what is limited */
-    uint64_t seed;    /* of the router's hashes */
-    uint32_t phase;   /* see split_init */
+    uint64_t now_us;
+    uint64_t nth;   /* snapshot of this worker, from 1 */
+    uint64_t seed;  /* of the router's hashes */
+    uint32_t phase; /* see split_init */
 };
 
 /* Takes SNAP->conf over. OLD (may be NULL) is what it replaces. The caller has the first

@@ -1,10 +1,11 @@
 /*
  * lb_ring_hash.c - the same client to the same endpoint, with bounded load.
  *
- * Every target has RING_POINTS points on a circle of 2^32, placed by its name alone: when one
- * comes or goes, only the keys between its points and the ones before move. A key belongs to
- * the first point at or after it whose endpoint is live and has at most a quarter more than its
- * part of the requests under way.
+ * The lightest target has RING_POINTS points on a circle of 2^32 and others more by weight (not
+ * more than RING_MOST), placed by their name alone: when one comes or goes, only the keys
+ * between its points and the ones before move. A key belongs to the first point at or after it
+ * whose endpoint is live and has at most a quarter more than its part of the requests under
+ * way.
  */
 #include "proxy/base/hash.h"
 #include "proxy/upstream/balance.h"
@@ -13,6 +14,7 @@
 #include <stdlib.h>
 
 #define RING_POINTS 64
+#define RING_MOST   4096
 
 struct ring_point {
     uint32_t at;
@@ -27,16 +29,44 @@ static int by_place(const void *x, const void *y)
                           : (a->target > b->target) - (a->target < b->target);
 }
 
+struct range {
+    uint32_t least, most;
+};
+
+static struct range weights(const struct balance *b)
+{
+    struct range r = {UINT32_MAX, 0};
+
+    for (uint32_t i = 0; i < b->n; i++) {
+        uint32_t w = b->targets[i].weight;
+
+        r.least = w < r.least ? w : r.least;
+        r.most = w > r.most ? w : r.most;
+    }
+    return r;
+}
+
+static uint32_t points_of(const struct target *t, struct range r)
+{
+    bool fits = r.most / r.least <= RING_MOST / RING_POINTS;
+    uint32_t n = fits ? t->weight * RING_POINTS / r.least : t->weight * RING_MOST / r.most;
+
+    return n ? n : 1;
+}
+
 void lb_ring_init(struct balance *b, struct arena *a)
 {
-    b->npoints = b->n * RING_POINTS;
-    b->points = arena_zalloc(a, (b->npoints + 1) * sizeof(*b->points));
-    for (uint32_t i = 0; i < b->npoints; i++) {
-        uint32_t target = i / RING_POINTS;
-        struct str name = str_of(b->targets[target].ep->name);
+    struct range r = weights(b);
+    uint32_t at = 0;
 
-        b->points[i].at = (uint32_t)(hash64(name, i % RING_POINTS) >> 32);
-        b->points[i].target = target;
+    for (uint32_t i = 0; i < b->n; i++)
+        b->npoints += points_of(&b->targets[i], r);
+    b->points = arena_zalloc(a, (b->npoints + 1) * sizeof(*b->points));
+    for (uint32_t i = 0; i < b->n; i++) {
+        struct str name = str_of(b->targets[i].ep->name);
+
+        for (uint32_t k = 0, n = points_of(&b->targets[i], r); k < n; k++)
+            b->points[at++] = (struct ring_point){(uint32_t)(hash64(name, k) >> 32), i};
     }
     if (b->npoints)
         qsort(b->points, b->npoints, sizeof(*b->points), by_place);
@@ -58,16 +88,16 @@ static uint32_t find(const struct balance *b, uint32_t at)
     return low == b->npoints ? 0 : low;
 }
 
-/* Would one more be above 5/4 of an even share? */
-static bool full(const struct balance *b, const struct endpoint *ep)
+/* Would one more be above 5/4 of its part? */
+static bool full(const struct balance *b, const struct target *t)
 {
     uint64_t sum = 1;
 
-    if (ep->in_flight == 0)
+    if (t->ep->in_flight == 0)
         return false;
     for (uint32_t i = 0; i < b->nlive; i++)
         sum += b->targets[b->live[i]].ep->in_flight;
-    return (uint64_t)ep->in_flight * 4 * b->nlive >= 5 * sum;
+    return (uint64_t)t->ep->in_flight * 4 * b->below[b->nlive - 1] >= 5 * sum * t->weight;
 }
 
 uint32_t lb_ring_hash(struct balance *b, const struct pick *p)
@@ -76,11 +106,11 @@ uint32_t lb_ring_hash(struct balance *b, const struct pick *p)
 
     for (uint32_t k = 0; k < b->npoints; k++) {
         uint32_t target = b->points[(from + k) % b->npoints].target;
-        const struct endpoint *ep = b->targets[target].ep;
+        const struct target *t = &b->targets[target];
 
-        if (b->place[target] == BALANCE_NONE || ep == p->avoid)
+        if (b->place[target] == BALANCE_NONE || t->ep == p->avoid)
             continue;
-        if (!full(b, ep))
+        if (!full(b, t))
             return b->place[target];
         if (fallback == BALANCE_NONE)
             fallback = b->place[target];

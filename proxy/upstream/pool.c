@@ -140,6 +140,13 @@ struct endpoint *pool_use(struct pool *p, const struct conf_endpoint *c, struct 
     return ep;
 }
 
+void pool_note_up(struct endpoint *ep, uint64_t nth, uint64_t now_us)
+{
+    if (nth > 1 && ep->up_in + 1 < nth)
+        ep->up_since_us = now_us;
+    ep->up_in = nth;
+}
+
 void pool_leave(struct pool *p, struct endpoint *ep)
 {
     (void)p;

@@ -38,6 +38,8 @@ struct endpoint { /* owned by the pool */
     struct latency latency;
     unsigned failed_in_row;    /* outlier: failures since the last good answer */
     unsigned pauses;           /* outlier: ejections close to each other */
+    uint64_t up_since_us;      /* it came up beside others; 0: it always was */
+    uint64_t up_in;            /* the last snapshot, as they are counted, that said it is up */
     uint64_t ejected_until_us; /* outlier: 0 or a time of the past: not ejected */
     TAILQ_HEAD(upconn_list, upconn) idle;
 };
@@ -61,6 +63,8 @@ void pool_release(struct pool *p); /* closes idle connections; none may be lent 
  * NULL), with one more user; gauges go to C's cell from now on. */
 struct endpoint *pool_use(struct pool *p, const struct conf_endpoint *c, struct tls_client *tls,
                           struct breaker *breaker);
+/* Snapshot number NTH of this worker, from 1, says that EP is up. */
+void pool_note_up(struct endpoint *ep, uint64_t nth, uint64_t now_us);
 /* One user less; without users its idle connections are closed and it goes with the last. */
 void pool_leave(struct pool *p, struct endpoint *ep);
 /* The most recently used idle connection, lent to the caller (upconn_borrow); NULL: none. */

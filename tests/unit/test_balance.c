@@ -28,7 +28,7 @@ static struct balance balance_of(enum conf_balance policy, uint32_t n, uint32_t 
     for (unsigned i = 0; i < MANY; i++) {
         snprintf(names[i], sizeof(names[i]), "10.0.0.%u:80", i);
         eps[i] = (struct endpoint){.name = names[i], .pool = &pool};
-        targets[i] = (struct target){.ep = &eps[i], .up = true};
+        targets[i] = (struct target){.ep = &eps[i], .up = true, .weight = 1};
     }
     rng_seed(&rng, 1);
     now_us = 1000000000;
@@ -49,6 +49,109 @@ START_TEST(round_robin_takes_turns)
 
     for (uint32_t i = 0; i < 9; i++)
         ck_assert_uint_eq(pick(&b, 0, NULL), i % 3);
+}
+END_TEST
+
+/* What each of three with weights 5, 2, 1 gets of 8000 requests that are over at once. */
+static void share_by_weight(enum conf_balance policy, unsigned hits[3])
+{
+    const struct conf_service c = {.balance = policy};
+    struct balance b = balance_of(policy, 3, 0);
+
+    targets[0].weight = 5;
+    targets[1].weight = 2;
+    balance_init(&b, &arena, &c, targets, 3, &pool.ejections);
+    for (uint64_t i = 0; i < 8000; i++)
+        hits[pick(&b, hash64((struct str){(const char *)&i, sizeof(i)}, 7), NULL)]++;
+}
+
+START_TEST(turns_by_weight_are_exact_and_even)
+{
+    static const enum conf_balance policies[] = {CONF_BALANCE_ROUND_ROBIN,
+                                                 CONF_BALANCE_LEAST_REQUESTS};
+
+    for (size_t i = 0; i < ARRAY_LEN(policies); i++) {
+        unsigned hits[3] = {0};
+
+        share_by_weight(policies[i], hits);
+        ck_assert_uint_eq(hits[0], 5000);
+        ck_assert_uint_eq(hits[1], 2000);
+        ck_assert_uint_eq(hits[2], 1000);
+    }
+}
+END_TEST
+
+START_TEST(chance_and_keys_follow_the_weights)
+{
+    static const int want[] = {5000, 2000, 1000};
+    unsigned hits[3] = {0}, ring[3] = {0};
+
+    share_by_weight(CONF_BALANCE_P2C, hits);
+    share_by_weight(CONF_BALANCE_RING_HASH, ring);
+    for (int i = 0; i < 3; i++) {
+        ck_assert_int_le(abs((int)hits[i] - want[i]), 220);         /* 5 standard deviations */
+        ck_assert_int_le(abs((int)ring[i] - want[i]), want[i] / 4); /* points lie by chance */
+    }
+}
+END_TEST
+
+START_TEST(load_counts_by_weight)
+{
+    const struct conf_service c = {.balance = CONF_BALANCE_P2C};
+    struct balance b = balance_of(CONF_BALANCE_P2C, 2, 0);
+    unsigned hits[2] = {0};
+
+    targets[0].weight = 4;
+    balance_init(&b, &arena, &c, targets, 2, &pool.ejections);
+    eps[0].in_flight = 6; /* of 4 is less than 2 of 1 */
+    eps[1].in_flight = 2;
+    for (int i = 0; i < 1000; i++)
+        hits[pick(&b, 0, NULL)]++;
+    ck_assert_uint_gt(hits[0], 900); /* the other only when it is picked twice: 1 in 25 */
+}
+END_TEST
+
+START_TEST(newcomers_begin_slowly)
+{
+    static const enum conf_balance policies[] = {CONF_BALANCE_ROUND_ROBIN, CONF_BALANCE_P2C,
+                                                 CONF_BALANCE_LEAST_REQUESTS,
+                                                 CONF_BALANCE_RING_HASH};
+
+    for (size_t i = 0; i < ARRAY_LEN(policies); i++) {
+        struct balance b = balance_of(policies[i], 4, 0);
+        const struct conf_service c = {.balance = policies[i], .slow_start_ms = 10000};
+        unsigned hits[3] = {0}; /* at its beginning, half way, at its end */
+
+        balance_init(&b, &arena, &c, targets, 4, &pool.ejections);
+        eps[2].up_since_us = now_us;
+        for (uint64_t k = 0; k < 27000; k++) {
+            uint64_t key = hash64((struct str){(const char *)&k, sizeof(k)}, 7);
+
+            now_us = eps[2].up_since_us + k / 9000 * 5000000;
+            hits[k / 9000] += pick(&b, key, NULL) == 2;
+        }
+        ck_assert_uint_gt(hits[0], 0);
+        ck_assert_uint_lt(hits[0], hits[2] / 4);
+        ck_assert_uint_gt(hits[1], hits[2] / 3);
+        ck_assert_uint_lt(hits[1], hits[2] * 3 / 4);
+        ck_assert_uint_gt(hits[2], 1500);
+    }
+}
+END_TEST
+
+START_TEST(when_all_are_new_nobody_waits)
+{
+    const struct conf_service c = {.balance = CONF_BALANCE_ROUND_ROBIN, .slow_start_ms = 10000};
+    struct balance b = balance_of(CONF_BALANCE_ROUND_ROBIN, 3, 0);
+    unsigned hits[3] = {0};
+
+    balance_init(&b, &arena, &c, targets, 3, &pool.ejections);
+    for (int i = 0; i < 3; i++)
+        eps[i].up_since_us = now_us;
+    for (int i = 0; i < 3000; i++)
+        hits[pick(&b, 0, NULL)]++;
+    for (int i = 0; i < 3; i++)
+        ck_assert_uint_gt(hits[i], 800);
 }
 END_TEST
 
@@ -293,6 +396,11 @@ int main(void)
     int failed;
 
     tcase_add_test(t, round_robin_takes_turns);
+    tcase_add_test(t, turns_by_weight_are_exact_and_even);
+    tcase_add_test(t, chance_and_keys_follow_the_weights);
+    tcase_add_test(t, load_counts_by_weight);
+    tcase_add_test(t, newcomers_begin_slowly);
+    tcase_add_test(t, when_all_are_new_nobody_waits);
     tcase_add_test(t, p2c_never_picks_the_busiest);
     tcase_add_test(t, p2c_is_even_when_all_are_equal);
     tcase_add_test(t, p2c_leaves_a_slow_endpoint_until_its_peak_has_faded);
