@@ -6,8 +6,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -18,6 +21,18 @@ void sys_close(int fd)
     if (fd >= 0)
         close(fd);
     errno = keep;
+}
+
+bool sys_acked(int fd, uint64_t *bytes)
+{
+    struct tcp_info info;
+    socklen_t len = sizeof(info);
+
+    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) < 0 ||
+        len < offsetof(struct tcp_info, tcpi_bytes_received))
+        return false;
+    *bytes = info.tcpi_bytes_acked ? info.tcpi_bytes_acked - 1 : 0; /* SYN counts as one */
+    return true;
 }
 
 int sys_cloexec(int fd, bool on)

@@ -19,5 +19,8 @@ MUST_CHECK int sys_read_file(struct arena *a, const char *path, size_t max, stru
 MUST_CHECK int sys_write_file(const char *path, struct str data, mode_t mode);
 /* mkdir -p with MODE for what is missing. 0, or -1 and errno. */
 MUST_CHECK int sys_mkdirs(const char *path, mode_t mode);
+/* How much of what was sent on the TCP connection FD its peer has acknowledged. False: the
+ * kernel does not say. */
+MUST_CHECK bool sys_acked(int fd, uint64_t *bytes);
 /* Highest soft RLIMIT_NOFILE that the hard limit allows; returns it. */
 size_t sys_raise_nofile(void);

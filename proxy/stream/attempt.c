@@ -10,6 +10,7 @@
 #include "proxy/stream/hedge.h"
 #include "proxy/stream/metrics.h"
 #include "proxy/stream/pending.h"
+#include "proxy/stream/retry.h"
 #include "proxy/upstream/outlier.h"
 #include "proxy/upstream/upconn.h"
 
@@ -350,6 +351,13 @@ static void on_end(void *self, struct str trailers)
     stream_answer_end(a->stream, trailers);
 }
 
+/* Was the pooled connection closed before it carried anything of this request? That matters for
+ * requests that must not be carried out twice, and costs a system call. */
+static bool unreached(const struct attempt *a, bool stale)
+{
+    return stale && !retry_repeatable(a->stream) && upconn_unreached(a->conn);
+}
+
 static void on_abort(void *self, enum codec_abort why)
 {
     static const enum ending endings[] = {
@@ -368,7 +376,7 @@ static void on_abort(void *self, enum codec_abort why)
         metrics_violation(a->plane, STATS_BAD_RESPONSE);
     if (!stale)
         count_failure(a, endings[why]);
-    stream_attempt_failed(a, endings[why], why == CODEC_REFUSED, stale);
+    stream_attempt_failed(a, endings[why], why == CODEC_REFUSED || unreached(a, stale), stale);
 }
 
 static void on_resume(void *self)

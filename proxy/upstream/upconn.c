@@ -6,6 +6,7 @@
  */
 #include "proxy/upstream/upconn.h"
 
+#include "proxy/base/sys.h"
 #include "proxy/http/head_write.h"
 
 #include <errno.h>
@@ -93,6 +94,7 @@ void upconn_borrow(struct upconn *u, const struct codec_ops *ops, void *self, st
     u->borrower = self;
     u->head = head;
     u->interim = 0;
+    u->before = u->queued;
     u->heard = u->dirty = u->request_ended = u->chunked = false;
     u->upgrade = u->tunnel = false;
     u->trailer_room = STR_NONE;
@@ -120,6 +122,14 @@ void upconn_close(struct upconn *u)
 bool upconn_stale(const struct upconn *u)
 {
     return u->ep->tls && u->tls_epoch != tls_client_epoch(u->ep->tls);
+}
+
+bool upconn_unreached(const struct upconn *u)
+{
+    uint64_t acked;
+
+    return !u->ep->tls && (u->io.eof || u->io.error == EPIPE) && sys_acked(u->io.fd, &acked) &&
+           acked <= u->before;
 }
 
 void upconn_return(struct upconn *u)
@@ -194,6 +204,7 @@ bool upconn_head(struct upconn *u, const struct head *req, const struct message 
         b->end += (uint32_t)(o.full ? 0 : o.n);
         io_queue(&u->io, b);
     }
+    u->queued += o.n;
     return !o.full;
 }
 
@@ -211,10 +222,17 @@ bool upconn_data(struct upconn *u, struct block *b)
 
     if (u->chunked)
         h1_block_chunk(b);
+    u->queued += b->end - b->start;
     io_queue(&u->io, b);
     if (large)
         io_flush(&u->io);
     return welcome_more(u);
+}
+
+static void put(struct upconn *u, struct str s)
+{
+    u->queued += s.n;
+    io_write(&u->io, s);
 }
 
 bool upconn_copy(struct upconn *u, struct str s)
@@ -224,21 +242,21 @@ bool upconn_copy(struct upconn *u, struct str s)
     if (s.n == 0)
         return true;
     if (u->chunked)
-        io_write(&u->io, (struct str){size, h1_chunk_head(size, s.n)});
-    io_write(&u->io, s);
+        put(u, (struct str){size, h1_chunk_head(size, s.n)});
+    put(u, s);
     if (u->chunked)
-        io_write(&u->io, H1_CHUNK_TAIL);
+        put(u, H1_CHUNK_TAIL);
     return welcome_more(u);
 }
 
 void upconn_end(struct upconn *u, struct str trailers)
 {
     if (u->chunked && trailers.n) {
-        io_write(&u->io, H1_CHUNK_ZERO);
-        io_write(&u->io, trailers);
-        io_write(&u->io, STR("\r\n"));
+        put(u, H1_CHUNK_ZERO);
+        put(u, trailers);
+        put(u, STR("\r\n"));
     } else if (u->chunked) {
-        io_write(&u->io, H1_CHUNK_LAST);
+        put(u, H1_CHUNK_LAST);
     }
     u->request_ended = true;
 }

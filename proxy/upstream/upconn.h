@@ -37,7 +37,8 @@ struct upconn { /* owned by its endpoint, from upconn_connect to upconn_close */
     struct head *head; /* the borrower's room for the answer */
     struct h1_parser parser;
     struct h1_body body;
-    uint64_t tls_epoch; /* of what it was opened with; 0: plain */
+    uint64_t queued, before; /* bytes of requests: so far, and until this exchange */
+    uint64_t tls_epoch;      /* of what it was opened with; 0: plain */
     enum method asked;
     uint8_t interim;
     bool reused;             /* it carried an exchange before */
@@ -77,6 +78,9 @@ void upconn_resume(struct upconn *u);
 
 /* It was opened with TLS settings that are not the present ones: not to be used again. */
 bool upconn_stale(const struct upconn *u);
+/* The peer had closed this connection before any byte of the exchange reached it. (A peer that
+ * received some has acknowledged them with its FIN at the latest; a reset proves nothing.) */
+bool upconn_unreached(const struct upconn *u);
 /* The borrower is done: back to the pool if that is clean, else closed. */
 void upconn_return(struct upconn *u);
 void upconn_close(struct upconn *u); /* idempotent; no callback follows */

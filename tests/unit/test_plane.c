@@ -444,6 +444,39 @@ END_TEST
 #define EXPECT_HEAD                                                                            \
     "POST /p HTTP/1.1\r\nHost: a.test\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n"
 
+/* The proxy is stopped while a client asks and the endpoint closes: it sees both at once. */
+static void play_crossing(struct peers *p)
+{
+    static const char post[] = "POST /p HTTP/1.1\r\nHost: a.test\r\nContent-Length: 1\r\n\r\nx";
+
+    dial(p);
+    put(p->client, post);
+    take(p);
+    get(p, p->up, "\r\n\r\nx");
+    put(p->up, OK_TWO);
+    get(p, p->client, "hi");
+    usleep(50000); /* the connection is in the pool */
+    kill(getppid(), SIGSTOP);
+    put(p->client, post);
+    hang_up(&p->up);
+    kill(getppid(), SIGCONT);
+    take(p);
+    get(p, p->up, "\r\n\r\nx");
+    put(p->up, OK_TWO);
+    HAS(get(p, p->client, "hi"), "HTTP/1.1 200 OK");
+}
+
+START_TEST(a_post_that_cannot_have_arrived_is_sent_again)
+{
+    static struct result r;
+
+    run(play_crossing, "", true, &r);
+    ck_assert_uint_eq(stat_get(&r.stats->slabs[0].versions[1].errors), 0);
+    ck_assert_uint_eq(stat_get(&r.stats->slabs[0].versions[1].judged), 2);
+    ck_assert_ptr_nonnull(strstr(r.log, "\"attempts\":2,\"end\":\"done\""));
+}
+END_TEST
+
 static void play_continue(struct peers *p)
 {
     dial(p);
@@ -915,6 +948,7 @@ static TCase *cases(const char *name, void (*way)(void))
     tcase_add_test(t, no_route_is_404_and_trace_405);
     tcase_add_test(t, no_healthy_endpoint_is_503);
     tcase_add_test(t, a_stale_connection_is_retried_if_safe);
+    tcase_add_test(t, a_post_that_cannot_have_arrived_is_sent_again);
     tcase_add_test(t, expect_100_is_relayed);
     tcase_add_test(t, a_broken_answer_is_seen_as_broken);
     tcase_add_test(t, a_malformed_answer_is_502_and_ends_its_connection);
