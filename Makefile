@@ -12,6 +12,7 @@
 #                   BENCH_QUICK=1: 4)
 #   make check-unit check-scenario    one half of the tests; S=name for those with that name
 #   make conformance    hostile requests and answers of outside corpora (CONFORMANCE_DIR=../shared)
+#   make testssl    testssl.sh against a listener (minutes): nothing above LOW
 #   make clean      remove build/
 #
 # Knobs: DEV=1 (warnings are errors), MODE=release|asan|debug, CC, CFLAGS, LDFLAGS, V=1.
@@ -140,6 +141,9 @@ bench: deps-install
 conformance: all
 	@scripts/conformance.sh $(B)
 
+testssl: all
+	@scripts/testssl.py --build $(B) || test $$? = 77
+
 asan debug:
 	@$(SUB) MODE=$@ $(or $(T),all)
 
@@ -176,6 +180,6 @@ clean:
 help:
 	@sed -n '1,/^[^#]/{s/^# \{0,1\}//p}' Makefile
 
-.PHONY: FORCE all need-pkgs units check conformance check-unit check-scenario demo bench asan debug fuzz lint \
+.PHONY: FORCE all need-pkgs units check conformance testssl check-unit check-scenario demo bench asan debug fuzz lint \
         format deps deps-install install clean help
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

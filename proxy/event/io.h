@@ -100,14 +100,15 @@ void io_accept_tls(struct io *io, struct tls_server *server);
 bool io_connect_tls(struct io *io, struct tls_client *client, struct tls_session *session,
                     struct str host) MUST_CHECK;
 
-struct io_tls_facts {    /* of a server's side, after IO_OPEN; as long as the io is open */
+struct io_tls_facts {    /* of a server's side */
     const char *version; /* "TLSv1.3" */
     const struct tls_server *server;
     unsigned policy;    /* see tls_server_policy */
     unsigned protocol;  /* bit of tls_protocol; 0: the client did not say */
     struct str subject; /* of the client's verified certificate (RFC 4514); or empty */
 };
-void io_tls_facts(const struct io *io, struct io_tls_facts *f);
+/* After IO_OPEN; good as long as the io is open. */
+const struct io_tls_facts *io_tls_facts(const struct io *io);
 
 /* Drop output that was not sent, give blocks back, close the descriptor. Idempotent. */
 void io_close(struct io *io);

@@ -29,6 +29,7 @@ struct io_tls {                  /* owned by its io */
     SSL *ssl;
     struct block_list wire;
     struct post again;
+    struct io_tls_facts facts;
     char *subject; /* of the peer's certificate, or NULL */
     bool drained;  /* the last recv got less than it asked for: nothing more is there */
     bool starved;  /* OpenSSL holds nothing that could be read */
@@ -252,17 +253,18 @@ int io_tls_shake(struct io *io)
     return -1;
 }
 
-void io_tls_facts(const struct io *io, struct io_tls_facts *f)
+const struct io_tls_facts *io_tls_facts(const struct io *io)
 {
-    const struct io_tls *t = io->tls;
+    struct io_tls *t = io->tls;
 
-    *f = (struct io_tls_facts){
+    t->facts = (struct io_tls_facts){
         .version = SSL_get_version(t->ssl),
         .server = t->asked.server,
         .policy = t->asked.policy,
         .protocol = tls_protocol_of(t->ssl),
         .subject = str_of(t->subject),
     };
+    return &t->facts;
 }
 
 /* ---- bytes ---- */

@@ -213,7 +213,7 @@ static void begin(struct conn *c)
         .self = c,
         .listener = c->listener,
         .fd = c->io.fd,
-        .tls = c->tls.server ? &c->tls : NULL,
+        .tls = c->tls,
     };
 
     c->stream = stream_new(c->plane, to, str_of(c->ip));
@@ -595,7 +595,7 @@ static void on_drained(struct conn *c)
 /* The handshake is over. The codec would be chosen here, by ALPN: so far there is one. */
 static void on_secured(struct conn *c)
 {
-    io_tls_facts(&c->io, &c->tls);
+    c->tls = io_tls_facts(&c->io);
     deadline_start(&c->deadline, c->listener->idle);
 }
 

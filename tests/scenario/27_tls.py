@@ -23,11 +23,12 @@ def pki(directory):
                 f"{name}.pem")
 
     def issue(file, names, ca="ca", days=30, subject=None, kind=("ec", "-pkeyopt",
-                                                                 "ec_paramgen_curve:P-256")):
+                                                                 "ec_paramgen_curve:P-256"),
+              more=""):
         openssl("req", "-newkey", *kind, "-nodes", "-subj", subject or f"/CN={names.split(',')[0]}",
                 "-keyout", f"{file}.key", "-out", f"{file}.csr")
         (directory / f"{file}.ext").write_text("subjectAltName=" + ",".join(
-            ("IP:" if n[0].isdigit() else "DNS:") + n for n in names.split(",")))
+            ("IP:" if n[0].isdigit() else "DNS:") + n for n in names.split(",")) + "\n" + more)
         openssl("x509", "-req", "-in", f"{file}.csr", "-CA", f"{ca}.pem", "-CAkey", f"{ca}.key",
                 "-CAcreateserial", "-days", str(days), "-extfile", f"{file}.ext", "-out",
                 f"{file}.pem.new")
