@@ -197,6 +197,7 @@ static void on_io(struct io *io, enum io_event ev, void *owner)
 {
     struct end *e = owner;
     struct block *b;
+    unsigned wrong = 0;
 
     e->opened += ev == IO_OPEN;
     e->errors += ev == IO_ERROR;
@@ -204,7 +205,8 @@ static void on_io(struct io *io, enum io_event ev, void *owner)
     if (ev != IO_DATA || !(b = io_take(io)))
         return;
     for (uint32_t i = b->start; i < b->end; i++, e->got++)
-        ck_assert_uint_eq((unsigned char)b->data[i], (unsigned char)(e->got * 7));
+        wrong += (unsigned char)b->data[i] != (unsigned char)(e->got * 7);
+    ck_assert_uint_eq(wrong, 0);
     if (e->echo)
         io_queue(io, b);
     else
