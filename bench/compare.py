@@ -279,6 +279,8 @@ def main():
                         origin.port)
         lines += ["", "head parser:"] + [
             "  " + l for l in run(None, tools / "parser", "0.5").splitlines()]
+        lines += ["", "routing:"] + [
+            "  " + l for l in run(None, tools / "router", "0.5").splitlines()]
         print("\n".join(lines))
         out = pathlib.Path(__file__).parent / "results" / time.strftime("%Y-%m-%d-%H%M.txt",
                                                                        time.gmtime())

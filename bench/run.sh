@@ -28,4 +28,6 @@ done
 ${CC:-cc} -O2 -std=gnu11 -D_GNU_SOURCE -I. $flags -o "$build/bench/parser" bench/parser.c \
     ${flags:+"$build"/bench/llhttp.o "$build"/bench/api.o "$build"/bench/http.o} \
     "$build/libsluice.a" -lm -ldl
+${CC:-cc} -O2 -std=gnu11 -D_GNU_SOURCE -I. -o "$build/bench/router" bench/router.c \
+    "$build/libsluice.a" -ljansson -levent_core -lcrypto -lpcre2-8 -lm
 exec python3 bench/compare.py --build "$build"

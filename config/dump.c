@@ -91,6 +91,8 @@ static void put_endpoints(struct dumper *d, const struct field *f, const char *b
     size_t n;
     const struct conf_endpoint *list = field_array(f, base, &n);
 
+    if (d->secrets == DUMP_FOR_WORKERS) /* "live" has them */
+        return;
     writer_open_flat(d->w, str_of(f->name), '[');
     for (size_t i = 0; i < n; i++) {
         if (list[i].weight == 1) {
@@ -200,6 +202,33 @@ static void put_group(struct dumper *d, const struct field *f, const char *base)
     writer_close(d->w, '}');
 }
 
+/* Would loading find the same without the key? Only told of the kinds that are common. */
+static bool is_default(const struct field *f, const char *base)
+{
+    struct str s = str_of(f->fallback ? f->fallback : "");
+    uint64_t wide, number = 0;
+    uint32_t small;
+    int word;
+
+    if (f->required)
+        return false;
+    switch (f->kind) {
+    case FIELD_NUMBER:
+        memcpy(&small, base + f->offset, sizeof(small));
+        return (s.n == 0 || str_to_u64(s, f->max, &number)) && number == small;
+    case FIELD_DURATION:
+        memcpy(&wide, base + f->offset, sizeof(wide));
+        return conf_duration(s, &number) && number == wide;
+    case FIELD_BOOL:
+        return *(const bool *)(const void *)(base + f->offset) == str_eq(s, STR("true"));
+    case FIELD_WORD:
+        memcpy(&word, base + f->offset, sizeof(word));
+        return f->fallback && word_find(f->words, s)->value == word;
+    default:
+        return false;
+    }
+}
+
 /* Kinds that are one value in the struct. */
 static void put_scalar(struct dumper *d, const struct field *f, const char *base)
 {
@@ -296,7 +325,8 @@ static void put_field(struct dumper *d, const struct field *f, const char *base)
 static void dump_table(struct dumper *d, const struct table *t, const char *base)
 {
     for (size_t i = 0; i < t->n; i++)
-        put_field(d, &t->fields[i], base);
+        if (d->secrets != DUMP_FOR_WORKERS || !is_default(&t->fields[i], base))
+            put_field(d, &t->fields[i], base);
 }
 
 void dump_config(struct writer *w, struct str key, const struct conf *c,

@@ -4,9 +4,9 @@
 #include "config/writer.h"
 
 enum dump_secrets {
-    DUMP_ALL,          /* as they are */
-    DUMP_NO_PASSWORDS, /* "user:password" of URLs is "***", still a good config */
-    DUMP_REDACTED      /* what came from FILE or CRED is "***" as well */
+    DUMP_ALL,         /* as they are */
+    DUMP_FOR_WORKERS, /* "user:password" of URLs is "***"; without defaults and endpoints */
+    DUMP_REDACTED     /* what came from FILE or CRED is "***" as well */
 };
 
 /* The config as one JSON object under KEY. */

@@ -54,6 +54,23 @@ static void check_count(struct loader *l, const struct field *f, const struct no
                       (unsigned long long)f->max);
 }
 
+/* Thousands of elements share one reading of the defaults, and their texts. */
+static const char *prototype(struct loader *l, const struct table *t)
+{
+    size_t i = 0;
+    char *bytes;
+
+    while (i < l->nprototypes && l->prototypes[i].of != t)
+        i++;
+    if (i == l->nprototypes) {
+        ASSERT(i < ARRAY_LEN(l->prototypes));
+        bytes = arena_zalloc(&l->tmp, t->size);
+        set_defaults(l, t, bytes);
+        l->prototypes[l->nprototypes++] = (struct prototype){t, bytes};
+    }
+    return l->prototypes[i].bytes;
+}
+
 /* The elements of a map (with names) or list. False: N is not one. */
 static bool load_elements(struct loader *l, const struct field *f, struct node *n, char *base)
 {
@@ -65,13 +82,14 @@ static bool load_elements(struct loader *l, const struct field *f, struct node *
     }
     check_count(l, f, n);
 
-    char *list = arena_zalloc(l->a, n->n * f->of->size + 1), *at = list;
+    const char *fresh = prototype(l, f->of);
+    char *list = arena_alloc(l->a, n->n * f->of->size + 1), *at = list;
 
     field_set_array(f, base, list, n->n);
     for (struct node *e = n->first; e; e = e->next, at += f->of->size) {
         struct str name = map ? arena_str(l->a, e->key) : STR("");
 
-        set_defaults(l, f->of, at);
+        memcpy(at, fresh, f->of->size);
         if (map)
             memcpy(at, &name, sizeof(name));
         if (map && !conf_name_ok(name)) {
@@ -132,7 +150,7 @@ static void load_object(struct loader *l, const struct table *t, struct node *n,
 
         if (c)
             load_field(l, f, c, base);
-        else if (f->required)
+        else if (f->required && !(l->mode.live && f->kind == FIELD_ENDPOINTS))
             (void)diag_at(l->d, n, n->key.p ? AT_KEY : AT_VALUE, "missing key \"%s\"", f->name);
     }
     if (t->is_service)

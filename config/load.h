@@ -14,6 +14,12 @@
 struct load_mode {
     bool lookup;  /* expand ${...}: environment, files, credentials */
     bool resolve; /* look host names up; else the host of a name stays empty */
+    bool live;    /* versions may come without endpoints: others are known */
+};
+
+struct prototype { /* an element of a map or list that has nothing but its defaults */
+    const struct table *of;
+    const char *bytes;
 };
 
 struct loader {
@@ -26,6 +32,8 @@ struct loader {
     struct conf_service *service; /* the one being loaded */
     VEC(json_t *) documents;      /* owned */
     VEC(struct conf_secret) secrets;
+    struct prototype prototypes[16];
+    size_t nprototypes;
     struct str last_name, last_host; /* the latest name looked up and its address */
 };
 

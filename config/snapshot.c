@@ -22,8 +22,10 @@ static void write_endpoint(struct writer *w, const struct conf_endpoint *ep)
     writer_uint(w, STR("cell"), ep->cell);
     if (ep->weight != 1)
         writer_uint(w, STR("weight"), ep->weight);
-    writer_bool(w, STR("up"), ep->up);
-    writer_bool(w, STR("drain"), ep->drain);
+    if (!ep->up)
+        writer_bool(w, STR("up"), false);
+    if (ep->drain)
+        writer_bool(w, STR("drain"), true);
     writer_close(w, '}');
 }
 
@@ -60,7 +62,7 @@ char *snapshot_write(const struct conf *c, uint64_t generation)
     writer_open(&w, STR_NONE, '{');
     writer_uint(&w, STR("format"), SNAPSHOT_FORMAT);
     writer_uint(&w, STR("generation"), generation);
-    dump_config(&w, STR("config"), c, DUMP_NO_PASSWORDS); /* workers need none */
+    dump_config(&w, STR("config"), c, DUMP_FOR_WORKERS);
     writer_open(&w, STR("live"), '{');
     for (size_t i = 0; i < c->nservices; i++)
         write_service(&w, &c->services[i]);
@@ -107,15 +109,15 @@ static bool read_endpoint(struct reader *r, const char *name, const json_t *json
         ep->host = arena_str(a, str_of(host));
     if (ep->port && !unit_ip(ep->host))
         return bad(r, "endpoint without an address", name);
-    if (!read_number(json, "cell", STATS_ENDPOINTS - 1, &cell) || !json_is_boolean(up) ||
-        !json_is_boolean(drain))
-        return bad(r, "endpoint needs cell, up and drain", name);
+    if (!read_number(json, "cell", STATS_ENDPOINTS - 1, &cell) ||
+        (up && !json_is_boolean(up)) || (drain && !json_is_boolean(drain)))
+        return bad(r, "endpoint needs a cell, up and drain are true or false", name);
     if (json_object_get(json, "weight") &&
         (!read_number(json, "weight", CONF_ENDPOINT_WEIGHT, &weight) || weight == 0))
         return bad(r, "endpoint with a bad weight", name);
     ep->cell = (uint32_t)cell;
     ep->weight = (uint32_t)weight;
-    ep->up = json_is_true(up);
+    ep->up = !up || json_is_true(up);
     ep->drain = json_is_true(drain);
     return true;
 }
@@ -220,7 +222,7 @@ static struct conf *read_config(json_t *json, char **why)
     arena_init(&a, NULL, 0);
     conf_diags_init(&d);
     if (json_is_object(json))
-        c = load_tree((struct load_mode){0}, node_of_json(&a, json), &d);
+        c = load_tree((struct load_mode){.live = true}, node_of_json(&a, json), &d);
     if (!c) {
         struct str text = d.list.n > 0 ? conf_diags_text(&a, &d) : STR("no config in it");
 

@@ -4,11 +4,12 @@
  *   {"format":1,"generation":42,"config":{...effective config...},
  *    "live":{"shop":{"rollout":"r-17",
  *                    "versions":{"v1":{"weight_bp":9000,"cell":1,"age":0,
- *                                      "endpoints":{"127.0.0.1:9001":{"cell":1,"up":true,
- *                                                                     "drain":false}}}}}}}
+ *                                      "endpoints":{"127.0.0.1:9001":{"cell":1,"up":false,
+ *                                                                     "drain":true}}}}}}}
  *
  * "live" lists every version and endpoint that exists now, also those registered through the
- * API; it replaces the "versions" and "weights" of the config. Written by the controller (and
+ * API; it replaces the "versions" and "weights" of the config. What has its default is left
+ * out: of the config, "up" when true and "drain" when false. Written by the controller (and
  * by the supervisor for the very first one), parsed by every worker, stored in
  * state_dir/snapshot.json. Our own document: a parse error is reported as text, not as diags.
  */

@@ -185,13 +185,31 @@ static void check_services(struct loader *l, const struct node *root)
     }
 }
 
+/* Thousands of routes: not by way of a format. */
+static struct str lines(struct arena *a, const struct str *parts, size_t n)
+{
+    size_t size = n, used = 0;
+    char *text;
+
+    for (size_t i = 0; i < n; i++)
+        size += parts[i].n;
+    text = arena_alloc(a, size);
+    for (size_t i = 0; i < n; i++) {
+        if (i > 0)
+            text[used++] = '\n';
+        if (parts[i].n)
+            memcpy(text + used, parts[i].p, parts[i].n);
+        used += parts[i].n;
+    }
+    return (struct str){text, used};
+}
+
 /* All that a route matches on, as one name. */
 static struct str route_condition(struct arena *a, const struct conf_route *r)
 {
-    struct str s =
-        arena_printf(a, "%.*s\n%.*s\n%.*s\n%.*s\n%.*s\n%.*s", STR_ARG(r->host),
-                     STR_ARG(r->path), STR_ARG(r->path_exact), STR_ARG(r->path_regex),
-                     STR_ARG(r->flag_key), STR_ARG(r->flag_variant));
+    const struct str parts[] = {r->host,       r->path,     r->path_exact,
+                                r->path_regex, r->flag_key, r->flag_variant};
+    struct str s = lines(a, parts, ARRAY_LEN(parts));
 
     for (size_t i = 0; i < r->nmethods; i++)
         s = arena_printf(a, "%.*s\n%.*s", STR_ARG(s), STR_ARG(r->methods[i]));
@@ -319,13 +337,13 @@ static void check_fault(struct loader *l, const struct conf_route *r, const stru
 }
 
 /* What a route's limits are once it is known what it matches on. */
-static void finish_route(struct loader *l, struct conf_route *r, const struct node *n,
-                         uint32_t *gauges)
+static void finish_route(struct loader *l, struct conf_route *r, struct str condition,
+                         const struct node *n, uint32_t *gauges)
 {
     bool key_ok = r->rate.requests == 0 || load_rate_key(l, r->rate.by, &r->rate.key);
 
     ASSERT(key_ok); /* its form was checked */
-    r->id = hash64(route_condition(&l->tmp, r), 0);
+    r->id = hash64(condition, 0);
     if (r->rate.burst == 0)
         r->rate.burst = r->rate.requests;
     if (r->max_concurrent > 0 && *gauges == LIMITS_GAUGES)
@@ -350,13 +368,16 @@ static void check_routes(struct loader *l, const struct node *root)
     check_regexes(l, routes);
     names_init(&seen, routes->n);
     for (struct node *n = routes->first; n; n = n->next) {
+        struct str condition;
+
         if (n->faulty)
             continue;
         check_route_flag(l, root, n);
-        if ((first = names_add(&seen, route_condition(&l->tmp, n->target), n)))
+        condition = route_condition(&l->tmp, n->target);
+        if ((first = names_add(&seen, condition, n)))
             report_second(l, n, AT_VALUE, first,
                           "never reached: same conditions as an earlier route");
-        finish_route(l, n->target, n, &gauges);
+        finish_route(l, n->target, condition, n, &gauges);
     }
     names_release(&seen);
 }

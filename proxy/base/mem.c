@@ -1,6 +1,7 @@
 /* mem.c - allocation that cannot fail, counted. The only file that calls malloc and free. */
 #include "proxy/base/mem.h"
 
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -71,4 +72,9 @@ void xfree(void *p)
 uint64_t mem_allocations(void)
 {
     return allocations;
+}
+
+void mem_trim(void)
+{
+    (void)malloc_trim(0);
 }

@@ -16,6 +16,9 @@ char *xstrndup(const char *s, size_t n) __attribute__((malloc, returns_nonnull))
 char *xasprintf(const char *fmt, ...) __attribute__((format(printf, 1, 2), returns_nonnull));
 void xfree(void *p); /* NULL is a no-op */
 
+/* Give what is free back to the system: after much was allocated for a short time. */
+void mem_trim(void);
+
 /* Calls of xmalloc, xcalloc and xrealloc so far in this process: tests assert on differences.
  */
 uint64_t mem_allocations(void);

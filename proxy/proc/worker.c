@@ -27,6 +27,7 @@
 #include <unistd.h>
 
 #define HEARTBEAT_MS 500
+#define BIG_SNAPSHOT (1u << 20) /* bytes: reading it leaves megabytes of free memory behind */
 
 #define WORKER_MAGIC 0x574b5231u /* WKR1 */
 
@@ -42,6 +43,7 @@ struct worker { /* on the stack of worker_run */
     struct flusher turn;
     bool secured; /* a TLS document is in use, possibly an empty one */
     bool draining;
+    bool untidy; /* a big snapshot was read: much memory is free */
 };
 
 /* Once a turn, and the timer sees to it that there are turns. */
@@ -57,6 +59,9 @@ static void on_heartbeat(void *arg)
 {
     struct worker *w = CAST(worker, WORKER_MAGIC, arg);
 
+    if (w->untidy) /* not when it was applied: others wait for that */
+        mem_trim();
+    w->untidy = false;
     timer_start(&w->heartbeat, HEARTBEAT_MS);
 }
 
@@ -79,6 +84,7 @@ static int apply_snapshot(struct worker *w, struct str doc, uint64_t number, cha
         log_warn("snapshot %llu says that it is %llu", (unsigned long long)number,
                  (unsigned long long)generation);
     stat_set(&w->slab->generation, number);
+    w->untidy |= doc.n > BIG_SNAPSHOT;
     return 0;
 }
 
