@@ -13,29 +13,36 @@
 
 #include "proxy/base/check.h"
 #include "proxy/base/hash.h"
+#include "proxy/route/capacity.h"
 
 #define SALT_SEED 0x53706c697453616cu /* fixed for ever: keys must not move */
 
-/* Insert version V of S, oldest first; of equal age, in the order of the file. */
-static void insert(struct split *sp, const struct conf_service *s, size_t v)
+/* Insert version V of S with WEIGHT, oldest first; of equal age, in the order of the file. */
+static void insert(struct split *sp, const struct conf_service *s, size_t v, uint32_t weight)
 {
     size_t i = sp->n++;
 
     for (; i && s->versions[sp->ranges[i - 1].version].age > s->versions[v].age; i--)
         sp->ranges[i] = sp->ranges[i - 1];
-    sp->ranges[i] =
-        (struct split_range){.weight = s->versions[v].weight, .version = (uint32_t)v};
+    sp->ranges[i] = (struct split_range){.weight = weight, .version = (uint32_t)v};
 }
 
 void split_init(struct split *sp, struct split_range *room, const struct conf_service *s,
                 uint32_t phase)
 {
-    uint32_t end = 0;
+    uint32_t end = 0, left = SPLIT_POINTS;
+    size_t base = capacity_base(s);
 
     *sp = (struct split){.ranges = room};
-    for (size_t v = 0; v < s->nversions; v++)
-        if (s->versions[v].weight)
-            insert(sp, s, v);
+    for (size_t v = 0; v < s->nversions; v++) {
+        uint32_t weight = v == base ? 0 : capacity_cut(s, base, v);
+
+        left -= weight;
+        if (weight)
+            insert(sp, s, v, weight);
+    }
+    if (base != CAPACITY_NOBODY)
+        insert(sp, s, base, left);
     for (size_t i = 0; i < sp->n; i++)
         room[i].end = end += room[i].weight;
     ASSERT(sp->n == 0 || end == SPLIT_POINTS);

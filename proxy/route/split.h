@@ -34,9 +34,10 @@ struct split {     /* a value of the caller; borrows its room */
 };
 
 /*
- * Cut the line for S. ROOM holds S->nversions ranges and lives as long as SP. PHASE (any
- * number) is where the sequence of two versions begins: workers with phases of their own give
- * the share together even if each sees only a few requests. It does not loosen the bound.
+ * Cut the line for S, by its weights as far as they are ready (capacity.h). ROOM holds
+ * S->nversions ranges and lives as long as SP. PHASE (any number) is where the sequence of two
+ * versions begins: workers with phases of their own give the share together even if each sees
+ * only a few requests. It does not loosen the bound.
  */
 void split_init(struct split *sp, struct split_range *room, const struct conf_service *s,
                 uint32_t phase);
