@@ -17,6 +17,8 @@ harness = importlib.import_module("harness")
 pki = importlib.import_module("27_tls").pki
 Responder = importlib.import_module("29_tls_staple").Responder
 
+SECTIONS = ("--protocols", "--std", "--pfs", "--server-preference", "--server-defaults", "--headers",
+            "--vulnerable")  # the others, simulated clients, find no fault with anything
 HARMLESS = ("OK", "INFO", "LOW", "DEBUG")
 EXTENSIONS = """authorityInfoAccess=OCSP;URI:http://ocsp.test/
 extendedKeyUsage=serverAuth
@@ -49,7 +51,7 @@ def tell(t):
              routes=[{"path": "/", "service": "shop", "response_headers": {"set": FIELDS}}],
              listeners={"tls": {"address": f"127.0.0.1:{port}", "tls": {"certificates": pairs}}})
     out = t.directory / "testssl.json"
-    subprocess.run([testssl, "--quiet", "--color", "0", "--warnings", "batch", "--ip", "one",
+    subprocess.run([testssl, *SECTIONS, "--quiet", "--color", "0", "--warnings", "batch", "--ip", "one",
                     "--add-ca", t.directory / "ca.pem", "--jsonfile", out,
                     f"https://localhost:{port}"], check=False, stdout=subprocess.DEVNULL)
     found = findings(out)

@@ -37,17 +37,16 @@ struct conn { /* owned by the plane, from conn_open to conn_close */
     struct deadline deadline; /* what it is for follows from the state */
     struct post next;         /* go on with bytes that are here already */
     struct grave grave;
-    uint32_t kept_end;      /* end of the body bytes that are kept in io.in */
-    uint32_t waiting_bytes; /* untaken when the deadline was started: to see progress */
-    uint32_t discarded;     /* bytes thrown away in LINGER */
-    /* The io's; NULL: plain. */
-    const struct io_tls_facts *tls;
-    bool close;    /* no request after this one */
-    bool last;     /* the client said so itself */
-    bool cut;      /* the answer broke off: close at once */
-    bool chunked;  /* the answer's body */
-    bool sending;  /* the deadline watches the client take the answer */
-    bool answered; /* the answer is complete */
+    const struct io_tls_facts *tls; /* the io's; NULL: plain */
+    uint32_t kept_end;              /* end of the body bytes that are kept in io.in */
+    uint32_t waiting_bytes;         /* untaken when the deadline was started: to see progress */
+    uint32_t discarded;             /* bytes thrown away in LINGER */
+    bool close;                     /* no request after this one */
+    bool last;                      /* the client said so itself */
+    bool cut;                       /* the answer broke off: close at once */
+    bool chunked;                   /* the answer's body */
+    bool sending;                   /* the deadline watches the client take the answer */
+    bool answered;                  /* the answer is complete */
     char ip[INET6_ADDRSTRLEN];
 };
 
