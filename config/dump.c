@@ -256,6 +256,10 @@ static void put_scalar(struct dumper *d, const struct field *f, const char *base
         memcpy(&wide, base + f->offset, sizeof(wide));
         writer_text(d->w, key, conf_duration_text(&d->tmp, wide));
         break;
+    case FIELD_SIZE:
+        memcpy(&wide, base + f->offset, sizeof(wide));
+        writer_text(d->w, key, unit_size_text(&d->tmp, wide));
+        break;
     case FIELD_WORD:
         memcpy(&word, base + f->offset, sizeof(word));
         writer_text(d->w, key, str_of(word_name(f->words, word)));

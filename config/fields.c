@@ -636,6 +636,15 @@ static const struct field log_fields[] = {
 };
 TABLE(log_table, conf_access_log, "access_log", log_fields);
 
+static const struct field overload_fields[] = {
+    {"memory", FIELD_SIZE, AT(conf_overload, memory), .max = 1ull << 40, .fallback = "0B",
+     .doc = "Buffers, requests and connections in use in each worker; 0B: no mark"},
+    {"descriptors", FIELD_NUMBER, AT(conf_overload, descriptors), .max = 99, .fallback = "90",
+     .doc = "Connections open in each worker, as per cent of the descriptors that it may have; "
+            "0: no mark"},
+};
+TABLE(overload_table, conf_overload, "overload", overload_fields);
+
 static const struct field root_fields[] = {
     {"version", FIELD_FORMAT, .required = true, .doc = "Version of this format: 1"},
     {"workers", FIELD_NUMBER, AT(conf, workers), .min = 1, .max = 64,
@@ -643,6 +652,10 @@ static const struct field root_fields[] = {
     {"io_uring", FIELD_WORD, AT(conf, io_uring), .words = io_uring_words, .fallback = "auto",
      .doc = "Hand everything that is to be sent to the kernel in one system call a loop turn; "
             "where the kernel has no io_uring or forbids it, in one call each"},
+    {"overload", FIELD_GROUP, AT(conf, overload), .of = &overload_table,
+     .doc =
+         "Marks above which a worker refuses new requests and closes idle connections, until "
+         "it is a tenth below"},
     {"user", FIELD_TEXT, FORM_USER, AT(conf, user), .computed = "stay",
      .doc = "User that workers and controller become when started as root"},
     {"state_dir", FIELD_TEXT, FORM_FILE, AT(conf, state_dir), .fallback = "/var/lib/sluice",

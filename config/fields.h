@@ -18,6 +18,7 @@ enum field_kind {
     FIELD_MODE,      /* uint32_t, written as octal text */
     FIELD_BOOL,      /* bool */
     FIELD_DURATION,  /* uint64_t of milliseconds in min..max */
+    FIELD_SIZE,      /* uint64_t of bytes in min..max */
     FIELD_WORD,      /* int, one of .words */
     FIELD_WORDS,     /* unsigned, bits of .words */
     FIELD_GROUP,     /* object; .of describes it, its struct is at .offset */

@@ -5,6 +5,7 @@
  */
 #include "config/conf.h"
 #include "config/fields.h"
+#include "config/units.h"
 #include "config/writer.h"
 
 enum { LINE_WIDTH = 78 };
@@ -19,6 +20,7 @@ static const char *kind_text(const struct field *f)
         [FIELD_BOOL] = "true or false",
         [FIELD_MODE] = "octal text",
         [FIELD_DURATION] = "duration",
+        [FIELD_SIZE] = "size",
         [FIELD_WORD] = "one of",
         [FIELD_WORDS] = "list of",
         [FIELD_GROUP] = "object",
@@ -55,6 +57,9 @@ static void put_range(struct writer *w, struct arena *a, const struct field *f)
     if (f->kind == FIELD_DURATION)
         writer_printf(w, " %.*s to %.*s", STR_ARG(conf_duration_text(a, f->min)),
                       STR_ARG(conf_duration_text(a, f->max)));
+    if (f->kind == FIELD_SIZE)
+        writer_printf(w, " %.*s to %.*s", STR_ARG(unit_size_text(a, f->min)),
+                      STR_ARG(unit_size_text(a, f->max)));
     for (const struct word *word = f->words; word && word->name; word++)
         writer_printf(w, "%s %s", word == f->words ? "" : ",", word->name);
 }

@@ -348,6 +348,11 @@ struct conf_flags {
     size_t nkeys;
 };
 
+struct conf_overload {  /* marks above which new work is refused; 0: none */
+    uint64_t memory;      /* bytes in use in a worker */
+    uint32_t descriptors; /* per cent of RLIMIT_NOFILE */
+};
+
 enum conf_io_uring { CONF_IO_URING_OFF, CONF_IO_URING_AUTO, CONF_IO_URING_ON };
 
 enum conf_log_format { CONF_LOG_JSON, CONF_LOG_COMMON, CONF_LOG_COMBINED, CONF_LOG_OFF };
@@ -367,6 +372,7 @@ struct conf { /* owned by whoever called conf_load or conf_parse; conf_free */
     struct str source; /* path it came from, or empty */
     uint32_t workers;
     enum conf_io_uring io_uring;
+    struct conf_overload overload;
     struct str user; /* empty: stay */
     struct str state_dir;
     uint64_t drain_ms;

@@ -37,6 +37,8 @@ static const char *pattern_of(const struct field *f)
 {
     if (f->kind == FIELD_DURATION)
         return "^([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?$";
+    if (f->kind == FIELD_SIZE)
+        return "^[0-9]+(B|KiB|MiB|GiB)$";
     if (f->kind == FIELD_MODE)
         return "^0?[0-7]{3}$";
     switch (f->form) {
@@ -242,6 +244,7 @@ static void put_value(struct writer *w, const struct field *f)
     case FIELD_TEXT:
     case FIELD_MODE:
     case FIELD_DURATION:
+    case FIELD_SIZE:
     case FIELD_SERVICE:
     case FIELD_VERSION:
         put_form(w, pattern_of(f));

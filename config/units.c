@@ -76,6 +76,36 @@ struct str conf_duration_text(struct arena *a, uint64_t ms)
     return arena_str(a, (struct str){buf, n});
 }
 
+static const struct {
+    const char *name;
+    unsigned shift;
+} sizes[] = {{"GiB", 30}, {"MiB", 20}, {"KiB", 10}, {"B", 0}};
+
+bool unit_size(struct str s, uint64_t *bytes)
+{
+    struct str digits = take_run(&s, true);
+    uint64_t number;
+
+    if (!str_to_u64(digits, UINT32_MAX, &number))
+        return false;
+    for (size_t i = 0; i < ARRAY_LEN(sizes); i++)
+        if (str_eq(s, str_of(sizes[i].name))) {
+            *bytes = number << sizes[i].shift; /* below 2^62 */
+            return true;
+        }
+    return false;
+}
+
+struct str unit_size_text(struct arena *a, uint64_t bytes)
+{
+    size_t i = 0;
+
+    while (bytes & ((1ull << sizes[i].shift) - 1) || (bytes == 0 && sizes[i].shift))
+        i++;
+    return arena_printf(a, "%llu%s", (unsigned long long)(bytes >> sizes[i].shift),
+                        sizes[i].name);
+}
+
 bool conf_name_ok(struct str s)
 {
     if (s.n == 0 || s.n > 64 || !is_alnum(s.p[0]))

@@ -19,6 +19,10 @@ bool unit_path(struct str s, bool query);
 size_t unit_utf8_length(struct str s);
 /* Well-formed UTF-8 without control characters. */
 bool unit_text(struct str s);
+/* "512MiB", "64KiB", "1GiB", "4096B" -> bytes. "5" without a unit is refused. */
+bool unit_size(struct str s, uint64_t *bytes);
+/* bytes -> the largest unit that is exact, in A: 65536 -> "64KiB", 0 -> "0B". */
+struct str unit_size_text(struct arena *a, uint64_t bytes);
 /* Octal permission bits, "0660" or "660". */
 bool unit_mode(struct str s, uint32_t *mode);
 /* Per cent to hundredths of one: 33.33 -> 3333. False: out of 0..100, or finer than 0.01. */

@@ -377,6 +377,30 @@ static void load_duration(struct loader *l, const struct field *f, struct node *
     }
 }
 
+static void load_size(struct loader *l, const struct field *f, struct node *n, char *base)
+{
+    struct str s;
+    uint64_t bytes;
+    struct conf_diag *g;
+
+    if (n->kind != NODE_STRING) {
+        load_wrong_kind(l, n, "a size");
+        return;
+    }
+    if (!load_string(l, n, &s))
+        return;
+    if (!unit_size(s, &bytes)) {
+        g = diag_at(l->d, n, AT_VALUE, "not a size: \"%.*s\"", STR_ARG(load_shown(n)));
+        diag_hint(l->d, g, "a number with B, KiB, MiB or GiB, as in \"512MiB\"");
+    } else if (bytes < f->min || bytes > f->max) {
+        (void)diag_at(l->d, n, AT_VALUE, "must be %.*s to %.*s, is %.*s",
+                      STR_ARG(unit_size_text(&l->tmp, f->min)),
+                      STR_ARG(unit_size_text(&l->tmp, f->max)), STR_ARG(load_shown(n)));
+    } else {
+        memcpy(base + f->offset, &bytes, sizeof(bytes));
+    }
+}
+
 static void report_word(struct loader *l, const struct field *f, const struct node *n)
 {
     struct writer w;
@@ -527,6 +551,9 @@ void load_value(struct loader *l, const struct field *f, struct node *n, char *b
     case FIELD_DURATION:
         load_duration(l, f, n, base);
         break;
+    case FIELD_SIZE:
+        load_size(l, f, n, base);
+        break;
     case FIELD_WORD:
         if ((word = load_word(l, f, n)))
             memcpy(base + f->offset, &word->value, sizeof(word->value));
@@ -605,6 +632,10 @@ void load_default(struct loader *l, const struct field *f, char *base)
         break;
     case FIELD_DURATION:
         ok = s.n == 0 || conf_duration(s, &number);
+        memcpy(base + f->offset, &number, sizeof(number));
+        break;
+    case FIELD_SIZE:
+        ok = unit_size(s, &number);
         memcpy(base + f->offset, &number, sizeof(number));
         break;
     case FIELD_WORD:

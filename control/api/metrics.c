@@ -402,6 +402,16 @@ static void put_process_counters(struct text *t, const struct metrics *m)
     ONE("sluice_concurrency_limited_total", "counter",
         "Requests over the number that may be under way on their route.",
         p.concurrency_limited);
+    ONE("sluice_overload_refused_total", "counter",
+        "Requests refused because a worker was above a mark of overload.", p.overload_refused);
+    ONE("sluice_overload_closed_total", "counter",
+        "Idle client connections closed for the same reason.", p.overload_closed);
+    ONE("sluice_overloaded_workers", "gauge", "Workers above a mark of overload.",
+        p.overloaded);
+    ONE("sluice_used_memory_bytes", "gauge",
+        "Buffers, requests and connections in use, all workers together.", p.memory_used);
+    ONE("sluice_used_descriptors", "gauge", "Connections open, all workers together.",
+        p.descriptors_used);
     ONE("sluice_faults_total", "counter", "Requests that a drill delayed or aborted.",
         p.faults);
     ONE("sluice_access_log_dropped_total", "counter", "Access log lines lost.", p.log_dropped);

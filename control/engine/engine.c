@@ -469,6 +469,27 @@ static void warn_rollouts(const struct engine *e, json_t *list)
     }
 }
 
+static void warn_overload(const struct engine *e, json_t *list)
+{
+    static const char *const words[] = {
+        [STATS_OVER_MEMORY] = "too much memory",
+        [STATS_OVER_DESCRIPTORS] = "too many descriptors",
+        [STATS_OVER_MEMORY | STATS_OVER_DESCRIPTORS] = "too much memory, too many descriptors",
+    };
+    unsigned n = 0;
+    uint64_t marks = 0;
+
+    for (unsigned i = 0; i < e->stats->workers && i < STATS_MAX_WORKERS; i++) {
+        uint64_t over = stat_get(&e->stats->slabs[i].overloaded);
+
+        n += over != 0;
+        marks |= over;
+    }
+    if (marks && marks < ARRAY_LEN(words))
+        warn(list, "%u of %u workers refuse new requests: %s in use", n, e->stats->workers,
+             words[marks]);
+}
+
 void engine_warnings(const struct engine *e, struct json_t *list)
 {
     if (e->store_failing)
@@ -479,6 +500,7 @@ void engine_warnings(const struct engine *e, struct json_t *list)
     if (e->config_rejected)
         warn(list, "the config file was refused at the last reload; the one before is in use");
     warn_workers(e, list);
+    warn_overload(e, list);
     warn_certificates(e, list);
     warn_flags(e, list);
     warn_rollouts(e, list);

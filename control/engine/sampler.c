@@ -190,6 +190,11 @@ static void add_slab(const struct stats_slab *s, struct sampler_process *p)
     p->accept_failed += stat_get(&s->accept_failed);
     p->connections += stat_get(&s->connections);
     p->requests_in_flight += stat_get(&s->requests_in_flight);
+    p->overload_refused += stat_get(&s->overload_refused);
+    p->overload_closed += stat_get(&s->overload_closed);
+    p->memory_used += stat_get(&s->memory_used);
+    p->descriptors_used += stat_get(&s->descriptors_used);
+    p->overloaded += stat_get(&s->overloaded) != 0;
 }
 
 void sampler_process(const struct stats *st, struct sampler_process *out)

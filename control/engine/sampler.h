@@ -56,7 +56,9 @@ struct sampler_process { /* the proxy as a whole */
     uint64_t violations[STATS_NBAD], forgiven[STATS_NBAD];
     uint64_t log_dropped, accept_failed;
     uint64_t rate_limited, concurrency_limited, faults;
-    uint64_t connections, requests_in_flight; /* gauges */
+    uint64_t overload_refused, overload_closed;
+    uint64_t connections, requests_in_flight;           /* gauges */
+    uint64_t memory_used, descriptors_used, overloaded; /* gauges; workers above a mark */
     uint64_t worker_restarts, controller_restarts;
 };
 void sampler_process(const struct stats *stats, struct sampler_process *out);

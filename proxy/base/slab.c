@@ -38,6 +38,7 @@ void *slab_get(struct slab *s)
 {
     void *p = s->free;
 
+    s->nused++;
     if (!p)
         return xmalloc(s->size);
     memcpy(&s->free, p, sizeof(void *));
@@ -49,6 +50,7 @@ void slab_put(struct slab *s, void *p)
 {
     if (!p)
         return;
+    s->nused--;
     if (s->nfree >= s->keep) {
         xfree(p);
         return;

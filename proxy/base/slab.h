@@ -11,6 +11,7 @@ struct slab {
     void *free;   /* singly linked through the first word */
     size_t size;  /* of an object, at least a pointer */
     size_t nfree; /* on the list */
+    size_t nused; /* given out */
     size_t keep;  /* at most so many wait on the list, the rest goes back to malloc */
 };
 

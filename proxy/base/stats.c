@@ -208,6 +208,9 @@ void stats_retire(struct stats *s, int fd, unsigned worker)
             fold_endpoint(&to->endpoints[i], &from->endpoints[i]);
     stat_set(&from->connections, 0);
     stat_set(&from->requests_in_flight, 0);
+    stat_set(&from->memory_used, 0);
+    stat_set(&from->descriptors_used, 0);
+    stat_set(&from->overloaded, 0);
     stat_set(&from->generation, 0);
     stat_set(&from->flags_version, 0);
     stat_set(&from->pid, 0);

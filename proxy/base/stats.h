@@ -164,6 +164,8 @@ enum stats_violation {
 };
 const char *stats_violation_name(enum stats_violation v);
 
+enum stats_overload { STATS_OVER_MEMORY = 1, STATS_OVER_DESCRIPTORS = 2 };
+
 struct stats_slab {
     /* who writes it */
     stat_t pid;           /* 0: nobody */
@@ -180,8 +182,13 @@ struct stats_slab {
     stat_t loop_turns;
     stat_t rate_limited, concurrency_limited; /* requests refused by a limit of their route */
     stat_t faults;                            /* requests that a drill delayed or aborted */
+    stat_t overload_refused;                  /* requests, above a mark */
+    stat_t overload_closed;                   /* idle connections of clients, likewise */
     /* gauges */
     stat_t connections, requests_in_flight;
+    stat_t memory_used;                     /* bytes, of buffers, requests and connections */
+    stat_t descriptors_used;                /* by connections */
+    stat_t overloaded;                      /* bits of stats_overload */
     stat_t flag_variants[STATS_FLAG_CELLS]; /* counters: evaluations by flag cell */
     struct stats_version versions[STATS_VERSIONS];
     struct stats_endpoint endpoints[STATS_ENDPOINTS];

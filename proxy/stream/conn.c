@@ -473,8 +473,8 @@ static void answer_head(void *self, const struct message *m)
 
     if (m->status >= 200) {
         c->last = !c->stream->req.keep_alive;
-        c->close = c->last || m->last || c->plane->draining || c->state != CONN_BUSY ||
-                   (c->io.eof && !has_more(c));
+        c->close = c->last || m->last || c->plane->draining || c->plane->overload.over ||
+                   c->state != CONN_BUSY || (c->io.eof && !has_more(c));
     }
     if (need <= BLOCK_SMALL) {
         o = out_init(io_room(&c->io, need), need);

@@ -49,6 +49,7 @@ enum blame {
     X(TUNNEL_IDLE, "tunnel_idle", 0, "", BLAME_NOBODY)                                         \
     X(RATE_LIMITED, "rate_limited", 429, "too many requests", BLAME_PROXY)                     \
     X(TOO_BUSY, "too_busy", 503, "too many requests under way", BLAME_PROXY)                   \
+    X(OVERLOADED, "overloaded", 503, "the proxy has too much to do", BLAME_PROXY)              \
     X(BODY_TOO_LARGE, "body_too_large", 413, "the request body is too large", BLAME_CLIENT)    \
     X(FAULT, "fault", 503, "a fault was asked for", BLAME_PROXY)                               \
     X(REDIRECTED, "redirected", 0, "", BLAME_PROXY)                                            \

@@ -24,7 +24,7 @@
 
 #define PLANE_MAGIC     0x706c616eu
 #define ACCEPTS_A_TURN  64
-#define ACCEPT_PAUSE_MS 100 /* after running out of descriptors */
+#define ACCEPT_PAUSE_MS 100 /* after running out of descriptors, or nearly */
 #define KEEP_CONNS      4096
 #define KEEP_STREAMS    1024
 #define KEEP_MIRRORS    64
@@ -83,10 +83,15 @@ static void pause_accepting(struct plane *p)
 {
     struct listener *l;
 
-    stat_add(&p->stats->accept_failed, 1);
     LIST_FOREACH (l, &p->listeners, link)
         watch_stop(&l->watch);
     timer_start(&p->accept_timer, ACCEPT_PAUSE_MS);
+}
+
+static void accept_failed(struct plane *p)
+{
+    stat_add(&p->stats->accept_failed, 1);
+    pause_accepting(p);
 }
 
 static void on_acceptable(void *arg, unsigned what)
@@ -97,7 +102,13 @@ static void on_acceptable(void *arg, unsigned what)
     for (int i = 0; i < ACCEPTS_A_TURN; i++) {
         struct sockaddr_storage peer = {0};
         socklen_t len = sizeof(peer);
-        int fd = accept4(l->fd, (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        int fd;
+
+        if (overload_is_full(l->plane)) {
+            pause_accepting(l->plane);
+            return;
+        }
+        fd = accept4(l->fd, (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
         if (fd >= 0) {
             if (l->conf && l->conf->proxy_protocol.nfrom)
@@ -107,7 +118,7 @@ static void on_acceptable(void *arg, unsigned what)
             continue;
         }
         if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
-            pause_accepting(l->plane);
+            accept_failed(l->plane);
         if (errno != ECONNABORTED && errno != EINTR)
             return;
     }
@@ -213,6 +224,7 @@ int plane_apply_snapshot(struct plane *p, struct str doc, uint64_t *generation, 
         find_conf(l);
     tables_unref(old);
     use_io_uring(p, p->tables->conf->io_uring);
+    overload_set(p, &p->tables->conf->overload);
     access_log_set(&p->log, &p->tables->conf->access_log);
     *generation = snap.generation;
     stat_set(&p->stats->generation, snap.generation);
@@ -299,6 +311,7 @@ struct plane *plane_new(struct loop *l, const struct plane_options *o)
     LIST_INIT(&p->prefaces_open);
     timer_init(&p->drain_timer, l, on_drain_deadline, p);
     timer_init(&p->accept_timer, l, on_accept_timer, p);
+    overload_init(p);
     loop_add_flusher(l, &p->flusher, on_flush, p);
     return p;
 }
@@ -339,6 +352,7 @@ void plane_free(struct plane *p)
         return;
     timer_stop(&p->drain_timer);
     timer_stop(&p->accept_timer);
+    overload_stop(p);
     p->on_drained = NULL;
     plane_unlisten(p, NULL);
     close_prefaces(p);

@@ -12,6 +12,7 @@
 #include "proxy/event/io.h"
 #include "proxy/route/flag_eval.h"
 #include "proxy/stream/access_log.h"
+#include "proxy/stream/overload.h"
 #include "proxy/stream/plane.h"
 #include "proxy/stream/secrets.h"
 #include "proxy/stream/tables.h"
@@ -67,6 +68,7 @@ struct plane {
     LIST_HEAD(, preface) prefaces_open;
     unsigned nopen;
     struct timer drain_timer, accept_timer;
+    struct overload overload;
     struct flusher flusher;
     struct post drain_done;
     loop_cb *on_drained;

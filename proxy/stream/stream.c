@@ -199,7 +199,7 @@ void stream_fail(struct stream *s, enum ending why, int status, struct str what)
         s->status = status;
         stream_enter(s, STREAM_ANSWER);
         reply_send(s, status, what.n ? what : row->text,
-                   why == END_BAD_REQUEST || why == END_BAD_METHOD);
+                   why == END_BAD_REQUEST || why == END_BAD_METHOD || why == END_OVERLOADED);
     } else {
         s->to.ops->abort(s->to.self, CODEC_RESET);
     }
@@ -397,6 +397,11 @@ void stream_start(struct stream *s)
     }
     if (misdirected(s)) { /* RFC 9110 15.5.20 */
         stream_fail(s, END_MISDIRECTED, 0, STR_NONE);
+        return;
+    }
+    if (s->plane->overload.over) {
+        stat_add(&s->plane->stats->overload_refused, 1);
+        stream_fail(s, END_OVERLOADED, 0, STR_NONE);
         return;
     }
     if (!s->tables) {

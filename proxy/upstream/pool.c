@@ -170,6 +170,18 @@ struct upconn *pool_take(struct endpoint *ep)
     return u;
 }
 
+uint64_t pool_trim(struct pool *p, uint64_t n)
+{
+    struct endpoint *ep;
+    uint64_t closed = 0;
+
+    for (size_t i = 0; i < ARRAY_LEN(p->endpoints); i++)
+        LIST_FOREACH (ep, &p->endpoints[i], link)
+            for (; closed < n && !TAILQ_EMPTY(&ep->idle); closed++)
+                upconn_close(TAILQ_LAST(&ep->idle, upconn_list));
+    return closed;
+}
+
 void pool_eject(struct endpoint *ep, uint64_t until_us)
 {
     ep->ejected_until_us = until_us;
@@ -182,12 +194,14 @@ void pool_eject(struct endpoint *ep, uint64_t until_us)
 void pool_opened(struct endpoint *ep)
 {
     ep->connections++;
+    ep->pool->open++;
     publish(ep);
 }
 
 void pool_closed(struct endpoint *ep)
 {
     ep->connections--;
+    ep->pool->open--;
     publish(ep);
     endpoint_check(ep);
 }

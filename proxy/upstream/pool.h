@@ -50,6 +50,7 @@ struct pool { /* owned by the plane */
     struct stats_slab *stats;
     struct slab upconns;
     struct breakers breakers;
+    unsigned open;      /* connections */
     unsigned idle_max;  /* an endpoint, this worker */
     unsigned ejections; /* so far: who lists live endpoints looks again when it moves */
     LIST_HEAD(, endpoint) endpoints[256];
@@ -69,6 +70,10 @@ void pool_note_up(struct endpoint *ep, uint64_t nth, uint64_t now_us);
 void pool_leave(struct pool *p, struct endpoint *ep);
 /* The most recently used idle connection, lent to the caller (upconn_borrow); NULL: none. */
 struct upconn *pool_take(struct endpoint *ep);
+
+/* Close up to N idle connections, of each endpoint the least recently used first; they are gone
+ * when the turn is. Returns how many. */
+uint64_t pool_trim(struct pool *p, uint64_t n);
 
 /* No traffic for EP until UNTIL_US, as far as others can take it. */
 void pool_eject(struct endpoint *ep, uint64_t until_us);

@@ -29,6 +29,28 @@ START_TEST(durations)
 }
 END_TEST
 
+START_TEST(sizes)
+{
+    static const char *const bad[] = {"",       "5",     "MiB",          "1MB",  "-1B",
+                                      "1.5GiB", "1 MiB", "99999999999B", "1MiBx"};
+    static const char *const exact[] = {"0B",      "1B",     "1023B", "64KiB",
+                                        "1025KiB", "512MiB", "4GiB"};
+    struct arena a;
+    uint64_t n;
+
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+        ck_assert_msg(!unit_size(str_of(bad[i]), &n), "%s", bad[i]);
+    arena_init(&a, NULL, 0);
+    for (size_t i = 0; i < ARRAY_LEN(exact); i++) {
+        ck_assert(unit_size(str_of(exact[i]), &n));
+        ck_assert_str_eq(unit_size_text(&a, n).p, exact[i]);
+    }
+    ck_assert(unit_size(STR("1024KiB"), &n));
+    ck_assert_uint_eq(n, 1 << 20);
+    arena_release(&a);
+}
+END_TEST
+
 START_TEST(duration_text_is_the_inverse)
 {
     static const uint64_t values[] = {0,     1,       999,      1000,   60000,
@@ -197,6 +219,7 @@ int main(void)
     tcase_add_test(tc, durations);
     tcase_add_test(tc, endpoints);
     tcase_add_test(tc, duration_text_is_the_inverse);
+    tcase_add_test(tc, sizes);
     tcase_add_test(tc, addresses);
     tcase_add_test(tc, names_of_things);
     tcase_add_test(tc, percentages);
