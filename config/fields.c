@@ -338,6 +338,9 @@ static bool no_hedge(const void *group)
 static const struct field hedge_fields[] = {
     {"after", FIELD_DURATION, .required = true, AT(conf_hedge, after_ms), .min = 1, .max = HOUR,
      .doc = "Without an answer for so long, another endpoint is asked as well"},
+    {"percentile", FIELD_NUMBER, AT(conf_hedge, percentile), .max = 99, .fallback = "0",
+     .doc = "Or longer: so long that this per cent of the first attempts were answered by then "
+            "lately, as one worker saw it; 0: always after"},
     {"max", FIELD_NUMBER, AT(conf_hedge, max), .min = 1, .max = 3, .fallback = "1",
      .doc = "Attempts beside the first one, each after the same time"},
     {"budget", FIELD_NUMBER, AT(conf_hedge, budget), .min = 1, .max = 100, .fallback = "10",

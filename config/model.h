@@ -123,10 +123,11 @@ struct conf_retry {
 };
 
 struct conf_hedge {
-    bool enabled;      /* "hedge" present */
-    uint64_t after_ms; /* 0 without */
-    uint32_t max;      /* attempts beside the first */
-    uint32_t budget;   /* per cent of the requests */
+    bool enabled;        /* "hedge" present */
+    uint64_t after_ms;   /* at least; 0 without */
+    uint32_t percentile; /* 0: always after_ms */
+    uint32_t max;        /* attempts beside the first */
+    uint32_t budget;     /* per cent of the requests */
 };
 
 struct conf_outlier {

@@ -103,6 +103,23 @@ static json_t *view_endpoint(const struct engine *e, const struct conf_service *
                      view_text(known ? row.error : ""));
 }
 
+/* What circuit breakers hold of V now and what they allow (0: any); null without limits. */
+static json_t *view_limited(const struct engine *e, const struct conf_service *s,
+                            const struct conf_version *v)
+{
+    const struct conf_limits *c = &s->limits;
+    uint64_t held[STATS_NHELD] = {0};
+
+    if (c->max_connections == 0 && c->max_retries == 0)
+        return json_null();
+    sampler_held(e->stats, v->cell, held);
+    return json_pack(
+        "{s:I,s:I,s:I,s:I,s:I,s:I}", "connections", (json_int_t)held[STATS_CONNECTIONS],
+        "max_connections", (json_int_t)c->max_connections, "pending",
+        (json_int_t)held[STATS_PENDING], "max_pending", (json_int_t)c->max_pending, "retries",
+        (json_int_t)held[STATS_RETRYING], "max_retries", (json_int_t)c->max_retries);
+}
+
 static json_t *version_with_share(const struct engine *e, const struct conf_service *s,
                                   const struct conf_version *v, json_t *actual)
 {
@@ -111,10 +128,11 @@ static json_t *version_with_share(const struct engine *e, const struct conf_serv
 
     for (size_t i = 0; i < v->nendpoints; i++)
         json_array_append_new(endpoints, view_endpoint(e, s, v, &v->endpoints[i]));
-    return json_pack("{s:s,s:f,s:o,s:s,s:o,s:o}", "name", v->name.p, "weight",
+    return json_pack("{s:s,s:f,s:o,s:s,s:o,s:o,s:o}", "name", v->name.p, "weight",
                      v->weight / 100.0, "actual", actual, "origin",
                      desired_origin(e->desired, s->name.p), "labels",
-                     labels ? json_incref(labels) : json_object(), "endpoints", endpoints);
+                     labels ? json_incref(labels) : json_object(), "limited",
+                     view_limited(e, s, v), "endpoints", endpoints);
 }
 
 json_t *view_version(const struct engine *e, const struct conf_service *s, size_t version)

@@ -147,6 +147,15 @@ void sampler_totals(const struct stats *st, uint32_t cell, struct sampler_totals
     } while (read_again(st, seq) && tries++ < RETRIES);
 }
 
+void sampler_held(const struct stats *st, uint32_t cell, uint64_t held[STATS_NHELD])
+{
+    for (int k = 0; k < STATS_NHELD; k++) {
+        held[k] = 0;
+        for (unsigned i = 0; cell && cell < STATS_VERSIONS && i < st->workers; i++)
+            held[k] += stat_get(&st->slabs[i].versions[cell].held[k]);
+    }
+}
+
 void sampler_endpoint_totals(const struct stats *st, uint32_t cell,
                              struct sampler_endpoint_totals *out)
 {

@@ -43,6 +43,9 @@ struct sampler_totals { /* of one version */
 };
 void sampler_totals(const struct stats *stats, uint32_t cell, struct sampler_totals *out);
 
+/* Only what circuit breakers hold of the version. */
+void sampler_held(const struct stats *stats, uint32_t cell, uint64_t held[STATS_NHELD]);
+
 struct sampler_endpoint_totals {
     uint64_t requests, errors, connect_failed, ejections;
     uint64_t in_flight, connections, idle; /* gauges */

@@ -256,6 +256,7 @@ void attempt_lose(struct attempt *a)
     uint64_t now = loop_now_us(a->plane->loop);
     uint64_t took = a->forwarded_us ? now - a->forwarded_us : 0;
 
+    hedge_observe(a);
     if (took > latency_at(&a->endpoint->latency, now)) /* at least so long */
         latency_observe(&a->endpoint->latency, took, now);
     attempt_finish(a);
@@ -301,6 +302,7 @@ static void observe_head(struct attempt *a, const struct message *m)
     a->answered = true;
     deadline_stop(&a->patience);
     s->upstream_us = loop_now_us(s->plane->loop) - a->forwarded_us;
+    hedge_observe(a);
     teach(a, m->status);
     if (!a->stats)
         return;

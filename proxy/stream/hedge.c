@@ -4,9 +4,52 @@
 #include "proxy/stream/metrics.h"
 #include "proxy/stream/retry.h"
 
+#define TIMES_HALF_US  10000000u
+#define TIMES_FRESH_US 1000000u
+#define TIMES_ENOUGH   100 /* first attempts, before they say anything */
+
 static const struct conf_hedge *conf(const struct stream *s)
 {
     return &s->service->conf->hedge;
+}
+
+void hedge_observe(const struct attempt *a)
+{
+    struct hedge_times *t = a->stream->service->hedge_times;
+
+    if (t && !a->hedge && a->forwarded_us)
+        t->counts[hist_bucket(loop_now_us(a->plane->loop) - a->forwarded_us)]++;
+}
+
+static void fade(struct hedge_times *t, uint64_t now)
+{
+    if (now - t->faded_us < TIMES_HALF_US)
+        return;
+    t->faded_us = now;
+    for (int i = 0; i < HIST_BUCKETS; i++)
+        t->counts[i] /= 2;
+}
+
+/* How long to wait for an answer. Durations are those of the histogram's buckets, so there are
+ * few queues. */
+static struct deadline_queue *after(struct stream *s)
+{
+    struct hedge_times *t = s->service->hedge_times;
+    uint64_t now = loop_now_us(s->plane->loop), ms;
+
+    if (!t)
+        return s->service->hedge;
+    if (now - t->looked_us >= TIMES_FRESH_US) {
+        t->looked_us = now;
+        fade(t, now);
+        t->after = NULL;
+        if (hist_total(t->counts) >= TIMES_ENOUGH) {
+            ms = hist_upper_us(hist_quantile(t->counts, conf(s)->percentile / 100.0)) / 1000;
+            if (ms > conf(s)->after_ms)
+                t->after = deadline_queue(s->plane->deadlines, ms);
+        }
+    }
+    return t->after ? t->after : s->service->hedge;
 }
 
 void hedge_arm(struct stream *s)
@@ -16,7 +59,7 @@ void hedge_arm(struct stream *s)
         return;
     if (s->tries == 1)
         retry_budget_ask(&s->service->hedge_budget, loop_now_us(s->plane->loop));
-    deadline_start(&s->delay, s->service->hedge);
+    deadline_start(&s->delay, after(s));
 }
 
 void hedge_fire(struct stream *s)

@@ -8,6 +8,8 @@
 #pragma once
 #include "proxy/stream/attempt.h"
 
+/* A, a first attempt, was answered or cut now: for hedge.percentile. */
+void hedge_observe(const struct attempt *a);
 /* An attempt of S is under way and all of the request is out: wait for hedge.after. */
 void hedge_arm(struct stream *s);
 /* No answer so far: one more attempt, if the budget and the endpoints allow it. */

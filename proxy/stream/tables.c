@@ -66,6 +66,8 @@ static void keep_cursors(struct service_row *s, const struct service_row *old)
     split_resume(&s->split, &old->split);
     s->budget = old->budget;
     s->hedge_budget = old->hedge_budget;
+    if (s->hedge_times && old->hedge_times)
+        *s->hedge_times = *old->hedge_times;
     for (size_t i = 0; i < s->conf->nversions; i++) {
         long k = conf_version_find(old->conf, s->conf->versions[i].name);
 
@@ -87,6 +89,8 @@ static void fill_service(struct tables *t, struct service_row *s, const struct c
     s->first_byte = deadline_queue(ds, c->timeouts.first_byte_ms);
     s->idle = deadline_queue(ds, c->timeouts.idle_ms);
     s->per_try = deadline_queue(ds, c->retry.per_try_ms);
+    if (c->hedge.percentile)
+        s->hedge_times = arena_zalloc(a, sizeof(*s->hedge_times));
     s->hedge = deadline_queue(ds, c->hedge.after_ms);
     s->pending = deadline_queue(ds, c->limits.pending_timeout_ms);
     s->request = deadline_queue(ds, c->timeouts.request_ms);

@@ -31,6 +31,13 @@ struct mirror_row { /* copies of a service's requests: mirror.c */
     uint32_t credit; /* per cent saved up for the next one without a key */
 };
 
+/* How long first attempts take until they are answered, or cut: faded by half every 10 s. */
+struct hedge_times {
+    uint64_t counts[HIST_BUCKETS];
+    uint64_t faded_us, looked_us;
+    struct deadline_queue *after; /* as of looked_us; NULL: too little is known */
+};
+
 struct service_row {
     const struct conf_service *conf;
     struct version_row *versions;
@@ -38,6 +45,7 @@ struct service_row {
     struct split split;
     uint64_t salt;
     struct retry_budget budget, hedge_budget;
+    struct hedge_times *hedge_times;     /* NULL: hedges come after a fixed time */
     uint64_t elsewhere, elsewhere_at_us; /* limits: requests in other workers, as of then */
     struct deadline_queue *connect, *first_byte, *idle, *pending, *per_try, *request, *hedge;
 };

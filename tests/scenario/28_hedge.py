@@ -76,6 +76,19 @@ def tell(t):
     t.equal([a.status for a in answers], [200] * 100, "all answered")
 
     n = count("hedges_total")
+    learning = {"after": "5ms", "percentile": 90, "max": 1, "budget": 100}
+    shop([slow.address, fast.address], hedge=learning)
+    slow.latency = fast.latency = 0.03
+    ask(110)
+    early = count("hedges_total") - n
+    t.check(early >= 90, f"until enough is known, after 5 ms: {early} hedges")
+    time.sleep(1)
+    ask(100)
+    late = count("hedges_total") - n - early
+    t.check(late <= 40, f"then about one of ten: {late} hedges")
+    slow.latency = fast.latency = 0.0
+
+    n = count("hedges_total")
     shop([slow.address], hedge=hedge)
     slow.latency = 0.2
     ask(3)

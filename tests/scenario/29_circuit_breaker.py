@@ -69,6 +69,8 @@ def tell(t):
 
     crowd = Crowd(s, 20, "/slow?ms=400")
     eventually("six wait", lambda: waiting() == 6, 3)
+    shown = s.api("GET", "/v1/services/shop")["versions"][0]["limited"]
+    t.equal((shown["connections"], shown["pending"], shown["max_connections"]), (4, 6, 4), "the API")
     t.equal(crowd.wait(), [200] * 10 + [503] * 10, "four at a time, six that wait")
     t.equal(v1.peak, 4, "requests at a time")
     t.check(all(a.headers["retry-after"] == "1" for a in crowd.answers if a.status == 503), "later")
