@@ -126,7 +126,7 @@ bool action_path(struct stream *s)
 
 /* ---- answers ---- */
 
-static struct str location(struct stream *s)
+struct str action_location(struct stream *s)
 {
     const struct conf_redirect *c = &s->route->redirect;
     struct str path, query, prefix = s->route->path;
@@ -164,7 +164,8 @@ static void respond(struct stream *s)
 void action_answer(struct stream *s)
 {
     if (s->route->redirect.to.n)
-        stream_reply(s, END_REDIRECTED, (int)s->route->redirect.status, location(s), STR_NONE);
+        stream_reply(s, END_REDIRECTED, (int)s->route->redirect.status, action_location(s),
+                     STR_NONE);
     else
         respond(s);
 }

@@ -12,6 +12,8 @@
 
 /* The route has a redirect or a fixed answer: give it and end the exchange. */
 void action_answer(struct stream *s);
+/* The Location line of the route's redirect, in s->arena. */
+struct str action_location(struct stream *s);
 /* s->forward_path. False: the route does not take this path, or makes none of it. */
 bool action_path(struct stream *s);
 /* Fields of H that E removes or sets go no further. */
