@@ -48,7 +48,8 @@ def tell(t):
         responder.answer(p["cert"], p["ocsp"])
     v1, port = t.origin("v1"), harness.free_port()
     t.sluice(services={"shop": {"versions": {"v1": {"endpoints": [v1.address]}}}},
-             routes=[{"path": "/", "service": "shop", "response_headers": {"set": FIELDS}}],
+             routes=[{"path": "/", "service": "shop",
+                      "response_headers": {"set": FIELDS, "remove": ["x-endpoint"]}}],
              listeners={"tls": {"address": f"127.0.0.1:{port}", "tls": {"certificates": pairs}}})
     out = t.directory / "testssl.json"
     subprocess.run([testssl, *SECTIONS, "--quiet", "--color", "0", "--warnings", "batch", "--ip", "one",
