@@ -527,7 +527,7 @@ static const struct field fault_fields[] = {
     {"percent", FIELD_NUMBER, AT(conf_fault, percent), .max = 100, .fallback = "100",
      .doc = "Share of the requests that it happens to"},
     {"header", FIELD_MATCHES, MANY(conf_fault, matches), .min = CONF_MATCH_HEADER,
-     .doc = "Only requests with these header fields and exact values"},
+     .doc = "Only requests with these header fields and exact values; true: any value"},
 };
 TABLE(fault_table, conf_fault, "fault", fault_fields);
 static const struct field route_match_fields[] = {

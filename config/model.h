@@ -349,7 +349,7 @@ struct conf_flags {
     size_t nkeys;
 };
 
-struct conf_overload {  /* marks above which new work is refused; 0: none */
+struct conf_overload {    /* marks above which new work is refused; 0: none */
     uint64_t memory;      /* bytes in use in a worker */
     uint32_t descriptors; /* per cent of RLIMIT_NOFILE */
 };

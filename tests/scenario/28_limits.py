@@ -48,6 +48,8 @@ def tell(t):
                 {"path": "/socket", "service": "echo", "max_body": 1000},
                 {"path": "/drill", "service": "shop",
                  "fault": {"delay": "200ms", "abort": 418, "header": {"x-drill": "1"}}},
+                {"path": "/share", "service": "shop",
+                 "fault": {"abort": 500, "percent": 30, "header": {"x-drill": True, "x-team": "a"}}},
                 {"path": "/late", "service": "shop", "fault": {"delay": "100ms"}}])
 
     ask = lambda key: s.get("/rate", headers={"X-Api-Key": key})  # each on a connection of its own
@@ -98,6 +100,15 @@ def tell(t):
     a = s.get("/drill", headers={"X-Drill": "1"})
     t.check(a.status == 418 and time.monotonic() - start >= 0.2, f"the drill: {a}")
     t.equal(s.get("/drill").status, 200, "nobody else")
+    drill = http.client.HTTPConnection("127.0.0.1", s.port, timeout=10)
+    count = lambda n, **h: sum(request(drill, "GET", "/share", headers=h).status == 500
+                               for _ in range(n))
+    before = s.metrics()["sluice_faults_total"]
+    hurt = count(400, **{"X-Drill": "whatever", "X-Team": "a"})
+    t.check(80 <= hurt <= 160, f"30 % of 400: {hurt}")  # 4.4 standard deviations
+    t.equal(s.metrics()["sluice_faults_total"] - before, hurt, "counted")
+    t.equal((count(50), count(50, **{"X-Drill": "1"}), count(50, **{"X-Team": "a"}),
+             count(50, **{"X-Drill": "1", "X-Team": "b"})), (0, 0, 0, 0), "one field is not both")
     body = b"y" * 300000
     start = time.monotonic()
     a = s.get("/late", "POST", body)
