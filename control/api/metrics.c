@@ -163,33 +163,56 @@ static int last_bucket(uint32_t us)
     return hist_upper_us(b) <= us ? b : b - 1;
 }
 
-static void put_histogram(struct text *t, const char *name, const struct metrics_version *v,
-                          const uint64_t counts[HIST_BUCKETS], uint64_t sum_us)
+struct histogram {
+    const char *name;
+    const uint64_t *counts; /* HIST_BUCKETS */
+    uint64_t sum_us;
+    const struct stats *exemplars; /* where examples of it are; NULL: it has none */
+};
+
+/* A trace that lies in the buckets FIRST..LAST, behind a sample (OpenMetrics 1.0). */
+static void put_exemplar(struct text *t, const struct histogram *h,
+                         const struct metrics_version *v, int first, int last)
+{
+    struct exemplar e;
+
+    if (!h->exemplars || t->format != METRICS_OPEN || first > last ||
+        !sampler_exemplar(h->exemplars, v->cell, first, last, &e))
+        return;
+    t->n--; /* the end of the line */
+    put(t, " # {trace_id=\"%s\"} %.6g %llu.%03llu\n", e.trace, (double)e.us / 1e6,
+        (unsigned long long)(e.at_ms / 1000), (unsigned long long)(e.at_ms % 1000));
+}
+
+static void put_histogram(struct text *t, const struct histogram *h,
+                          const struct metrics_version *v)
 {
     char series[96], le[32];
     uint64_t below = 0;
     int at = 0;
 
-    snprintf(series, sizeof(series), "%s_bucket", name);
+    snprintf(series, sizeof(series), "%s_bucket", h->name);
     for (size_t i = 0; i < ARRAY_LEN(edges_us); i++) {
-        int last = last_bucket(edges_us[i]);
+        int first = at, last = last_bucket(edges_us[i]);
 
         while (at <= last)
-            below += counts[at++];
+            below += h->counts[at++];
         snprintf(le, sizeof(le), "%.6g", (double)hist_upper_us(last) / 1e6);
         put_u64(t, series,
                 LABELS({"service", v->service}, {"version", v->version}, {"le", str_of(le)}),
                 below);
+        put_exemplar(t, h, v, first, last);
     }
     put_u64(t, series,
             LABELS({"service", v->service}, {"version", v->version}, {"le", STR("+Inf")}),
-            hist_total(counts));
-    snprintf(series, sizeof(series), "%s_sum", name);
+            hist_total(h->counts));
+    put_exemplar(t, h, v, at, HIST_BUCKETS - 1);
+    snprintf(series, sizeof(series), "%s_sum", h->name);
     put_double(t, series, LABELS({"service", v->service}, {"version", v->version}),
-               (double)sum_us / 1e6);
-    snprintf(series, sizeof(series), "%s_count", name);
+               (double)h->sum_us / 1e6);
+    snprintf(series, sizeof(series), "%s_count", h->name);
     put_u64(t, series, LABELS({"service", v->service}, {"version", v->version}),
-            hist_total(counts));
+            hist_total(h->counts));
 }
 
 static void put_durations(struct text *t, const struct metrics *m,
@@ -198,13 +221,19 @@ static void put_durations(struct text *t, const struct metrics *m,
     family(t, "sluice_request_duration_seconds", "histogram",
            "From the request's head to the last byte of the answer.");
     for (size_t i = 0; i < m->nversions; i++)
-        put_histogram(t, "sluice_request_duration_seconds", &m->versions[i], totals[i].duration,
-                      totals[i].duration_sum_us);
+        put_histogram(t,
+                      &(struct histogram){"sluice_request_duration_seconds", totals[i].duration,
+                                          totals[i].duration_sum_us,
+                                          m->versions[i].cell ? m->stats : NULL},
+                      &m->versions[i]);
     family(t, "sluice_upstream_duration_seconds", "histogram",
            "From the forwarded request to the head of the answer, without connecting.");
     for (size_t i = 0; i < m->nversions; i++)
-        put_histogram(t, "sluice_upstream_duration_seconds", &m->versions[i],
-                      totals[i].first_byte, totals[i].first_byte_sum_us);
+        put_histogram(t,
+                      &(struct histogram){"sluice_upstream_duration_seconds",
+                                          totals[i].first_byte, totals[i].first_byte_sum_us,
+                                          NULL},
+                      &m->versions[i]);
 }
 
 /* One counter or gauge of every version. OFFSET is of a uint64_t in struct sampler_totals. */

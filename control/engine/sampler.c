@@ -156,6 +156,27 @@ void sampler_held(const struct stats *st, uint32_t cell, uint64_t held[STATS_NHE
     }
 }
 
+bool sampler_exemplar(const struct stats *st, uint32_t cell, int first, int last,
+                      struct exemplar *out)
+{
+    bool found = false;
+
+    ASSERT(cell < STATS_VERSIONS && first >= 0 && last < HIST_BUCKETS);
+    for (unsigned i = 0; i < nslabs(st); i++)
+        for (int k = first / HIST_PER_OCTAVE; k <= last / HIST_PER_OCTAVE; k++) {
+            struct exemplar e;
+
+            if (!exemplar_read(&slab(st, i)->versions[cell].exemplars[k], &e) ||
+                hist_bucket(e.us) < first || hist_bucket(e.us) > last)
+                continue;
+            if (found && e.at_ms <= out->at_ms)
+                continue;
+            *out = e;
+            found = true;
+        }
+    return found;
+}
+
 void sampler_endpoint_totals(const struct stats *st, uint32_t cell,
                              struct sampler_endpoint_totals *out)
 {

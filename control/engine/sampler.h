@@ -12,6 +12,7 @@
  */
 #pragma once
 #include "config/model.h"
+#include "proxy/base/check.h"
 #include "proxy/base/stats.h"
 #include "proxy/event/loop.h"
 
@@ -42,6 +43,10 @@ struct sampler_totals { /* of one version */
     uint64_t by_code[STATS_NCODES][STATS_NMETHODS];
 };
 void sampler_totals(const struct stats *stats, uint32_t cell, struct sampler_totals *out);
+/* The newest exchange of version CELL whose duration lies in the buckets FIRST..LAST of its
+ * histogram; false: none. */
+bool sampler_exemplar(const struct stats *stats, uint32_t cell, int first, int last,
+                      struct exemplar *out) MUST_CHECK;
 
 /* Only what circuit breakers hold of the version. */
 void sampler_held(const struct stats *stats, uint32_t cell, uint64_t held[STATS_NHELD]);

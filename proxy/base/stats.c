@@ -150,6 +150,7 @@ static void fold_version(struct stats_version *to, struct stats_version *from)
     for (int i = 0; i < STATS_NHELD; i++)
         stat_set(&from->held[i], 0);
     stat_set(&from->waiting_since_us, 0);
+    exemplar_clear(from->exemplars);
 }
 
 static void fold_endpoint(struct stats_endpoint *to, struct stats_endpoint *from)

@@ -12,7 +12,7 @@
  * it) and names them in the routing snapshot. Cell 0 is "no version": proxy-made answers.
  */
 #pragma once
-#include "proxy/base/hist.h"
+#include "proxy/base/exemplar.h"
 
 #include <stdatomic.h>
 #include <stddef.h>
@@ -122,6 +122,7 @@ struct stats_version {
     stat_t in_flight;
     stat_t held[STATS_NHELD]; /* if the service limits it */
     stat_t waiting_since_us;  /* of the first that waits for a connection; 0: nobody */
+    struct exemplar_slot exemplars[EXEMPLARS]; /* of duration; they go with the worker */
 };
 
 struct stats_endpoint {

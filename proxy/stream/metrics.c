@@ -76,6 +76,7 @@ static void observe_time(struct stream *s, struct stats_version *v)
 
     stat_add(&v->duration_sum_us, took);
     stat_add(&v->duration[hist_bucket(took)], 1);
+    exemplar_note(v->exemplars, s->trace_id, took, loop_wall_ms(s->plane->loop));
     if (!s->upstream_us)
         return;
     stat_add(&v->first_byte_sum_us, s->upstream_us);

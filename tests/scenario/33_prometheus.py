@@ -3,6 +3,7 @@
 milliseconds also when there are 10,000 series."""
 import http.client
 import json
+import re
 import shutil
 import subprocess
 import time
@@ -57,6 +58,12 @@ def tell(t):
     opened = s.call("GET", "/metrics", headers={"Accept": OPEN + ",text/plain;q=0.5,*/*;q=0.1"})
     t.equal(opened.headers["content-type"], OPEN + "; charset=utf-8")
     t.check(opened.body.endswith(b"\n# EOF\n"), "the end is marked")
+    traces = {line["trace_id"] for line in map(json.loads, s.access_log.read_text().splitlines())}
+    examples = re.findall(r'^sluice_request_duration_seconds_bucket\{.*le="([^"]+)"\} \d+ # \{trace_id="(\w+)"\} (\S+) (\S+)$',
+                          opened.body.decode(), re.M)
+    t.check(examples and all(trace in traces and float(took) <= float(le) and abs(float(at) - time.time()) < 60
+                             for le, trace, took, at in examples), f"exemplars: {examples}")
+    t.check(b"trace_id" not in plain.body, "the plain form has no exemplars")
     t.equal(s.call("GET", "/metrics", headers={"Accept": "*/*"}).headers["content-type"], plain.headers["content-type"])
 
     series = sum(not line.startswith(b"#") for line in plain.body.splitlines())
