@@ -461,27 +461,32 @@ static bool send_all(struct io *io)
     return true;
 }
 
+static void after_send(struct io *io, bool all)
+{
+    if (all && io->ending && !io->shaking) {
+        io->ending = false;
+        io_shutdown(io);
+    }
+    set_writing(io, !all || (io->want_drained && !io->shaking));
+}
+
 /*
  * Owners are never called from here: what they must know comes through on_writable, on a later
  * turn. A socket with an error is writable, so a failed send takes the same way.
  */
 void io_flush(struct io *io)
 {
-    bool all;
-
     set_dirty(io, false);
     if (io->fd < 0 || io->connecting)
         return;
-    all = send_all(io);
-    set_writing(io, !all || (io->want_drained && !io->shaking));
+    after_send(io, send_all(io));
 }
 
 static void on_ring_sent(void *who, int rc)
 {
     struct io *io = who;
-    bool all = sent(io, outgoing(io), rc, io->out_bytes, -rc);
 
-    set_writing(io, !all || (io->want_drained && !io->shaking));
+    after_send(io, sent(io, outgoing(io), rc, io->out_bytes, -rc));
 }
 
 /* The one block that is all there is to send; NULL: that is for send and sendmsg. */
@@ -598,4 +603,11 @@ void io_shutdown(struct io *io)
         (void)send_all(io);
     }
     (void)shutdown(io->fd, SHUT_WR);
+}
+
+void io_end(struct io *io)
+{
+    io->ending = true;
+    if (io->fd >= 0 && !io->writable)
+        set_dirty(io, true);
 }

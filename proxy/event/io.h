@@ -77,6 +77,7 @@ struct io {
     bool want_drained : 1; /* call IO_DRAINED once */
     bool bulk : 1;         /* read into large blocks */
     bool keep : 1;         /* the owner refers to bytes of io->in: do not give it back */
+    bool ending : 1;       /* shut down once all is sent */
 };
 
 /* Take over a connected, non-blocking FD. It is registered by the first io_resume: bytes that
@@ -144,3 +145,5 @@ void io_want_drained(struct io *io); /* IO_DRAINED once, on a later turn */
 size_t io_untaken(const struct io *io);
 /* No more output: FIN after what is queued. Call with nothing queued. */
 void io_shutdown(struct io *io);
+/* The same once all that is queued is sent. Reading goes on. */
+void io_end(struct io *io);

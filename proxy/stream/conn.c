@@ -543,6 +543,8 @@ static void answer_end(void *self, struct str trailers)
         if (trailers.n)
             io_write(&c->io, STR("\r\n"));
     }
+    if (c->state == CONN_TUNNEL)
+        io_end(&c->io);
     c->answered = true;
 }
 
@@ -601,12 +603,13 @@ static void on_secured(struct conn *c)
 
 /*
  * FIN. A client may close its half when its request is out and still wait for the answer; one
- * that is gone altogether shows when the answer is sent. In a request, FIN breaks it off.
+ * that is gone altogether shows when the answer is sent. In a request, FIN breaks it off; in a
+ * tunnel it is passed on.
  */
 static void on_eof(struct conn *c)
 {
     if (c->state == CONN_TUNNEL)
-        stream_finish(c->stream, END_TUNNEL);
+        stream_body_end(c->stream);
     else if (c->state == CONN_HEAD || c->state == CONN_BODY)
         stream_fail(c->stream, END_CLIENT_ABORT, 0, STR_NONE);
     else if (c->state == CONN_IDLE || c->state == CONN_LINGER)

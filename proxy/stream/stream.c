@@ -456,6 +456,8 @@ void stream_body_end(struct stream *s)
         if (s->state == STREAM_WAIT)
             hedge_arm(s);
     }
+    if (s->tunnel && s->down == HALF_ENDED)
+        stream_finish(s, END_TUNNEL);
 }
 
 void stream_forget_body(struct stream *s)
@@ -488,8 +490,10 @@ void stream_answer(struct stream *s, const struct message *m)
     s->down = HALF_OPEN;
     /* A body that still waits for 100 is not wanted any more (RFC 9110 10.1.1). */
     relayed.last = s->up != HALF_ENDED;
-    if (s->tunnel) /* what follows is no body */
+    if (s->tunnel) { /* what follows is no body, and comes from both sides */
         s->max_body = UINT64_MAX;
+        s->up = HALF_OPEN;
+    }
     stream_enter(s, STREAM_ANSWER);
     forward_answer(s, &relayed);
     s->to.ops->head(s->to.self, &relayed);
@@ -505,6 +509,8 @@ void stream_answer_end(struct stream *s, struct str trailers)
 {
     s->down = HALF_ENDED;
     s->to.ops->end(s->to.self, trailers);
+    if (s->tunnel && s->up == HALF_OPEN)
+        return; /* the client may have more to say */
     stream_finish(s, s->tunnel ? END_TUNNEL : END_DONE);
 }
 

@@ -258,6 +258,8 @@ void upconn_end(struct upconn *u, struct str trailers)
     } else if (u->chunked) {
         put(u, H1_CHUNK_LAST);
     }
+    if (u->tunnel)
+        io_end(&u->io);
     u->request_ended = true;
 }
 
@@ -424,7 +426,7 @@ static void on_error(struct upconn *u)
     u->dirty = true;
     if (u->state == UPCONN_IDLE)
         upconn_close(u);
-    else if (u->state != UPCONN_ENDED)
+    else if (u->state != UPCONN_ENDED || u->tunnel)
         broken(u, u->state == UPCONN_CONNECTING ? CODEC_REFUSED : CODEC_RESET);
 }
 

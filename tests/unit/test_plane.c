@@ -707,6 +707,43 @@ START_TEST(a_websocket_is_a_tunnel_from_101_to_the_end)
 }
 END_TEST
 
+/* One side has said all it had to say; the other goes on. */
+static void play_half_tunnel(struct peers *p)
+{
+    for (int client_first = 0; client_first < 2; client_first++) {
+        int *first = client_first ? &p->client : &p->up;
+        int *other = client_first ? &p->up : &p->client;
+
+        dial(p);
+        put(p->client, "GET /p HTTP/1.1\r\nHost: a.test\r\n" WEBSOCKET "\r\n");
+        take(p);
+        get(p, p->up, "\r\n\r\n");
+        put(p->up, "HTTP/1.1 101 Switching Protocols\r\n" WEBSOCKET "\r\n");
+        get(p, p->client, "\r\n\r\n");
+        put(*first, "last");
+        shutdown(*first, SHUT_WR);
+        get(p, *other, "last");
+        EXPECT(*get(p, *other, "") == '\0');
+        put(*other, "one");
+        get(p, *first, "one");
+        put(*other, "more");
+        hang_up(other);
+        get(p, *first, "more");
+        EXPECT(*get(p, *first, "") == '\0');
+        hang_up(first);
+    }
+}
+
+START_TEST(half_a_tunnel_may_close_before_the_other)
+{
+    static struct result r;
+
+    run(play_half_tunnel, "", true, &r);
+    ck_assert_ptr_nonnull(strstr(r.log, "\"end\":\"tunnel\""));
+    ck_assert_ptr_null(strstr(r.log, "\"end\":\"drained\""));
+}
+END_TEST
+
 static void play_idle_tunnel(struct peers *p)
 {
     dial(p);
@@ -957,6 +994,7 @@ static TCase *cases(const char *name, void (*way)(void))
     tcase_add_test(t, a_client_that_closes_its_half_gets_its_answers);
     tcase_add_test(t, trailers_go_both_ways_but_not_those_that_rule);
     tcase_add_test(t, a_websocket_is_a_tunnel_from_101_to_the_end);
+    tcase_add_test(t, half_a_tunnel_may_close_before_the_other);
     tcase_add_test(t, an_idle_tunnel_is_closed_and_not_judged_bad);
     tcase_add_test(t, no_other_upgrade_leaves_http);
     tcase_add_test(t, first_byte_timeout_is_504);
