@@ -251,14 +251,16 @@ static enum line last_line(struct h1_parser *p, const char *buf, size_t n)
     return LINE_LAST;
 }
 
-/* What stands where a field name should end with a colon, LEN bytes into the line. */
+/* LEN bytes of name, and not the colon that should end it: another byte, or too many of them.
+ */
 static enum line no_name(struct h1_parser *p, struct head *h, const char *buf, size_t n,
                          size_t len)
 {
-    char c = buf[p->line + len];
+    char c;
 
     if (len > FIELD_NAME_MAX)
         return bad(p, 431, STATS_BAD_FIELD_NAME, "field name too long");
+    c = buf[p->line + len];
     if (len == 0 && c == '\n')
         return last_line(p, buf, n);
     if (c == '\n')

@@ -455,6 +455,25 @@ START_TEST(test_line_limits)
 }
 END_TEST
 
+/* A name that is too long by its last byte, which is the last of the buffer: ASan looks on. */
+START_TEST(test_name_at_the_end)
+{
+    static const struct str before = STR_INIT("GET / HTTP/1.1\r\n");
+    size_t n = before.n + FIELD_NAME_MAX + 1;
+    char *buf = malloc(n);
+    struct h1_parser p;
+    struct head h;
+
+    ck_assert_ptr_nonnull(buf);
+    memset(buf, 'n', n);
+    memcpy(buf, before.p, before.n);
+    h1_parser_request(&p);
+    ck_assert_int_eq(h1_parse(&p, &h, buf, n), H1_BAD);
+    ck_assert_int_eq(p.status, 431);
+    free(buf);
+}
+END_TEST
+
 /* N fields of LEN bytes with their CRLF behind a request line and Host. */
 static enum h1_result parse_many(struct h1_parser *p, struct head *h, size_t n, size_t len)
 {
@@ -565,6 +584,7 @@ int main(void)
     tcase_add_test(t, test_expect);
     tcase_add_test(t, test_response_framing);
     tcase_add_test(t, test_line_limits);
+    tcase_add_test(t, test_name_at_the_end);
     tcase_add_test(t, test_head_limits);
     tcase_add_test(t, test_too_many_options);
     tcase_add_test(t, test_moved);
