@@ -95,12 +95,15 @@ static void put_endpoints(struct dumper *d, const struct field *f, const char *b
         return;
     writer_open_flat(d->w, str_of(f->name), '[');
     for (size_t i = 0; i < n; i++) {
-        if (list[i].weight == 1) {
-            put_text(d, STR_NONE, list[i].name);
+        struct str from = list[i].from, name = from.n > 0 ? from : list[i].name;
+        if (i > 0 && from.n > 0 && str_eq(from, list[i - 1].from))
+            continue; /* addresses of a name follow each other */
+        if (list[i].weight == 1 || str_starts(from, STR("srv:"))) {
+            put_text(d, STR_NONE, name);
             continue;
         }
         writer_open_flat(d->w, STR_NONE, '{');
-        put_text(d, STR("address"), list[i].name);
+        put_text(d, STR("address"), name);
         writer_uint(d->w, STR("weight"), list[i].weight);
         writer_close(d->w, '}');
     }

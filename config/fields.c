@@ -247,9 +247,10 @@ TABLE(listener_table, conf_listener, "listener", listener_fields);
 
 static const struct field version_fields[] = {
     {"endpoints", FIELD_ENDPOINTS, .required = true, MANY(conf_version, endpoints), .min = 1,
-     .doc = "Addresses of the processes that serve this version; host names are looked up "
-            "once, at load; unix:/path for a socket file; or {\"address\", \"weight\"} with a "
-            "weight of 1 to 1000 beside the others, which weigh 1"},
+     .doc = "Addresses of the processes that serve this version: host:port, unix:/path for a "
+            "socket file, srv:_service._tcp.domain for SRV records; names are looked up again "
+            "and again; or {\"address\", \"weight\"} with a weight of 1 to 1000 beside the "
+            "others, which weigh 1"},
 };
 TABLE(version_table, conf_version, "version", version_fields);
 
@@ -648,6 +649,23 @@ static const struct field overload_fields[] = {
 };
 TABLE(overload_table, conf_overload, "overload", overload_fields);
 
+static const struct field dns_fields[] = {
+    {"resolvers", FIELD_TEXTS, FORM_RESOLVER, MANY(conf_dns, resolvers),
+     .computed = "what /etc/resolv.conf says",
+     .doc = "Addresses of the servers that are asked for the names of endpoints, with a port "
+            "if it is not 53"},
+    {"timeout", FIELD_DURATION, AT(conf_dns, timeout_ms), .min = 50, .max = 60 * SECOND,
+     .fallback = "2s", .doc = "A server that has not answered by then is asked once more"},
+    {"min_ttl", FIELD_DURATION, AT(conf_dns, min_ttl_ms), .min = 100, .max = HOUR,
+     .fallback = "1s", .doc = "An answer is used at least this long"},
+    {"max_ttl", FIELD_DURATION, AT(conf_dns, max_ttl_ms), .min = 100, .max = 24 * HOUR,
+     .fallback = "5m", .doc = "An answer is used at most this long"},
+    {"negative", FIELD_DURATION, AT(conf_dns, negative_ms), .min = 100, .max = HOUR,
+     .fallback = "5s",
+     .doc = "A name that could not be looked up is asked for again after this"},
+};
+TABLE(dns_table, conf_dns, "dns", dns_fields);
+
 static const struct field root_fields[] = {
     {"version", FIELD_FORMAT, .required = true, .doc = "Version of this format: 1"},
     {"workers", FIELD_NUMBER, AT(conf, workers), .min = 1, .max = 64,
@@ -667,6 +685,8 @@ static const struct field root_fields[] = {
      .doc = "Time for what is in flight, tunnels too, when the proxy goes down"},
     {"control", FIELD_GROUP, AT(conf, control), .of = &control_table,
      .doc = "Where the control API is served"},
+    {"dns", FIELD_GROUP, AT(conf, dns), .of = &dns_table,
+     .doc = "How the names of endpoints are looked up"},
     {"listeners", FIELD_MAP, .required = true, MANY(conf, listeners), .min = 1,
      .of = &listener_table, .doc = "Where clients connect, by name"},
     {"services", FIELD_MAP, .required = true, MANY(conf, services), .of = &service_table,

@@ -56,6 +56,7 @@ enum text_form {
     FORM_NAME,     /* conf_name_ok */
     FORM_FLAG_KEY,
     FORM_RATE_KEY, /* cookie:NAME, header:NAME, client_ip or none */
+    FORM_RESOLVER, /* IP address, with or without a port */
     FORM_REDIS
 };
 

@@ -2,6 +2,7 @@
  * lists.c - the fields with a notation of their own: endpoints, weights, matches, keys,
  * networks.
  */
+#include "config/endpoint.h"
 #include "config/header.h"
 #include "config/load.h"
 #include "config/units.h"
@@ -34,34 +35,20 @@ static bool load_endpoint_weight(struct loader *l, struct node *n, uint32_t *wei
 
 static bool load_address(struct loader *l, struct node *n, struct conf_endpoint *ep)
 {
-    const char *why;
-
     if (!load_string(l, n, &ep->name))
         return false;
-    if (!unit_endpoint(l->a, ep->name, &ep->host, &ep->port)) {
+    if (!endpoint_read(l->a, ep)) {
         struct conf_diag *g =
             diag_at(l->d, n, AT_VALUE, "not an address: \"%.*s\"", STR_ARG(load_shown(n)));
 
         diag_hint(l->d, g,
-                  "write host:port, as in 127.0.0.1:9001 or [::1]:9001, or unix:/path/of.sock");
+                  "write host:port, as in 127.0.0.1:9001 or [::1]:9001, unix:/path/of.sock, or "
+                  "srv:_service._tcp.domain");
         return false;
     }
     load_keep_secret(l, n, ep->name);
     ep->up = true;
-    if (ep->port == 0 || unit_ip(ep->host))
-        return true;
-    if (!l->mode.resolve) {
-        ep->host = STR("");
-        return true;
-    }
-
-    struct str name = ep->host;
-
-    if (load_resolve(l, name, &ep->host, &why))
-        return true;
-    (void)diag_at(l->d, n, AT_VALUE, "cannot find the host %.*s: %s",
-                  STR_ARG(n->shown.p ? n->shown : name), why);
-    return false;
+    return true;
 }
 
 /* "127.0.0.1:9001", or {"address": "127.0.0.1:9001", "weight": 3}. */

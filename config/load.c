@@ -232,14 +232,14 @@ struct conf *conf_load(const char *path, struct conf_diags *d)
     struct loader l;
     size_t before = d->list.n;
 
-    loader_init(&l, (struct load_mode){.lookup = true, .resolve = true}, d);
+    loader_init(&l, (struct load_mode){.lookup = true}, d);
     l.c->source = arena_str(l.a, str_of(path));
     return loader_finish(&l, load_files(&l, path), before);
 }
 
 struct conf *conf_parse(struct str doc, const char *file, struct conf_diags *d)
 {
-    return load_parse((struct load_mode){.lookup = true, .resolve = true}, doc, file, d);
+    return load_parse((struct load_mode){.lookup = true}, doc, file, d);
 }
 
 void conf_free(struct conf *c)

@@ -12,9 +12,8 @@
 #include "config/names.h"
 
 struct load_mode {
-    bool lookup;  /* expand ${...}: environment, files, credentials */
-    bool resolve; /* look host names up; else the host of a name stays empty */
-    bool live;    /* versions may come without endpoints: others are known */
+    bool lookup; /* expand ${...}: environment, files, credentials */
+    bool live;   /* versions may come without endpoints: others are known */
 };
 
 struct prototype { /* an element of a map or list that has nothing but its defaults */
@@ -34,7 +33,6 @@ struct loader {
     VEC(struct conf_secret) secrets;
     struct prototype prototypes[16];
     size_t nprototypes;
-    struct str last_name, last_host; /* the latest name looked up and its address */
 };
 
 /* include.c: read PATH and all that it includes into one tree. NULL: D has an entry. */
@@ -75,10 +73,6 @@ bool load_rate_key(struct loader *l, struct str text, struct conf_key *key) MUST
 /* Index of version NAME in the service being loaded, or -1: reported at N. */
 long load_version_index(struct loader *l, const struct node *n, enum diag_where where,
                         struct str name);
-
-/* resolve.c: HOST_NAME -> address text in L->a. False: *WHY says why (static). */
-bool load_resolve(struct loader *l, struct str name, struct str *host,
-                  const char **why) MUST_CHECK;
 
 /* validate.c: mistakes that take more than one field to see. */
 void load_validate(struct loader *l, const struct node *root);

@@ -43,7 +43,7 @@ static const char *kind_text(const struct field *f)
         [FORM_PREFIX] = "path",      [FORM_TARGET] = "path",   [FORM_NAME] = "name",
         [FORM_FLAG_KEY] = "text",    [FORM_REDIS] = "URL",     [FORM_RATE_KEY] = "key",
         [FORM_METHOD] = "text",      [FORM_EDITABLE] = "text", [FORM_REGEX] = "pattern",
-        [FORM_LOCATION] = "URL",     [FORM_BODY] = "text",
+        [FORM_LOCATION] = "URL",     [FORM_BODY] = "text",     [FORM_RESOLVER] = "address",
     };
 
     return f->kind == FIELD_TEXT ? forms[f->form] : names[f->kind];

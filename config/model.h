@@ -19,9 +19,11 @@
 
 struct conf_endpoint {
     struct str name; /* "127.0.0.1:9001", "[::1]:80", as written and as shown */
-    struct str host; /* "127.0.0.1", "::1": an address; names are resolved at load */
+    struct str host; /* "127.0.0.1", "::1", path of a socket; empty: a name without an answer */
+    struct str from; /* the name whose answer this address is; empty: the file gives it */
     uint16_t port;
-    uint32_t weight; /* 1..CONF_ENDPOINT_WEIGHT: its part of the version's traffic */
+    uint16_t priority; /* of an SRV record; endpoints of the lowest one come first */
+    uint32_t weight;   /* 1..CONF_ENDPOINT_WEIGHT: its part of the version's traffic */
     /* run-time state, from the snapshot only; a config file gives up = true, cell = 0 */
     bool up;       /* health says: may get traffic */
     bool drain;    /* an operator said: no new traffic */
@@ -368,6 +370,12 @@ struct conf_secret {  /* a text that came, wholly or in part, out of a FILE or C
     struct str shown; /* the same with "***" for the secret parts */
 };
 
+struct conf_dns {          /* how names of endpoints are looked up */
+    struct str *resolvers; /* "127.0.0.1:5353"; none: what the system uses */
+    size_t nresolvers;
+    uint64_t timeout_ms, min_ttl_ms, max_ttl_ms, negative_ms;
+};
+
 struct conf { /* owned by whoever called conf_load or conf_parse; conf_free */
     struct arena arena;
     struct str source; /* path it came from, or empty */
@@ -378,6 +386,7 @@ struct conf { /* owned by whoever called conf_load or conf_parse; conf_free */
     struct str state_dir;
     uint64_t drain_ms;
     struct conf_control control;
+    struct conf_dns dns;
     struct conf_listener *listeners;
     size_t nlisteners;
     struct conf_service *services;

@@ -2,11 +2,12 @@
  * snapshot.c - the routing snapshot: an effective config and the run-time state beside it.
  *
  * "live" is the truth about versions and endpoints; the "versions" and "weights" of the config
- * part only have to be readable. Names are not looked up again: an endpoint whose name is not
- * an address carries its "host".
+ * part only have to be readable. An endpoint whose name is not its address carries its "host",
+ * unless it has none: then nothing is known of it but its name.
  */
 #include "config/snapshot.h"
 #include "config/dump.h"
+#include "config/endpoint.h"
 #include "config/load.h"
 #include "config/units.h"
 #include "proxy/base/stats.h"
@@ -17,8 +18,12 @@ static void write_endpoint(struct writer *w, const struct conf_endpoint *ep)
         !unit_ip(ep->host) || !str_starts(str_skip(ep->name, ep->name.p[0] == 0x5b), ep->host);
 
     writer_open(w, ep->name, '{');
-    if (named)
+    if (named && ep->host.n > 0)
         writer_text(w, STR("host"), ep->host);
+    if (ep->from.n > 0)
+        writer_text(w, STR("from"), ep->from);
+    if (ep->priority > 0)
+        writer_uint(w, STR("priority"), ep->priority);
     writer_uint(w, STR("cell"), ep->cell);
     if (ep->weight != 1)
         writer_uint(w, STR("weight"), ep->weight);
@@ -100,15 +105,21 @@ static bool read_endpoint(struct reader *r, const char *name, const json_t *json
     struct arena *a = &r->c->arena;
     const json_t *up = json_object_get(json, "up"), *drain = json_object_get(json, "drain");
     const char *host = json_string_value(json_object_get(json, "host"));
-    uint64_t cell, weight = 1;
+    const char *from = json_string_value(json_object_get(json, "from"));
+    uint64_t cell, weight = 1, priority = 0;
 
     ep->name = arena_str(a, str_of(name));
-    if (!unit_endpoint(a, ep->name, &ep->host, &ep->port))
+    ep->from = arena_str(a, str_of(from ? from : ""));
+    if (!endpoint_read(a, ep))
         return bad(r, "not an address", name);
     if (host && ep->port)
         ep->host = arena_str(a, str_of(host));
-    if (ep->port && !unit_ip(ep->host))
+    if (ep->port && ep->host.n > 0 && !unit_ip(ep->host))
         return bad(r, "endpoint without an address", name);
+    if (json_object_get(json, "priority") &&
+        !read_number(json, "priority", UINT16_MAX, &priority))
+        return bad(r, "bad priority", name);
+    ep->priority = (uint16_t)priority;
     if (!read_number(json, "cell", STATS_ENDPOINTS - 1, &cell) ||
         (up && !json_is_boolean(up)) || (drain && !json_is_boolean(drain)))
         return bad(r, "endpoint needs a cell, up and drain are true or false", name);
@@ -190,24 +201,13 @@ static bool read_service(struct reader *r, struct conf_service *s, const json_t 
     return move_overrides(r, s, before);
 }
 
-/* The config part says "127.0.0.1" only for addresses: without a live entry a name is lost. */
-static bool all_placed(struct reader *r, const struct conf_service *s)
-{
-    for (size_t i = 0; i < s->nversions; i++)
-        for (size_t j = 0; j < s->versions[i].nendpoints; j++)
-            if (s->versions[i].endpoints[j].host.n == 0)
-                return bad(r, "endpoint without an address",
-                           s->versions[i].endpoints[j].name.p);
-    return true;
-}
-
 static bool read_live(struct reader *r, const json_t *live)
 {
     for (size_t i = 0; i < r->c->nservices; i++) {
         struct conf_service *s = &r->c->services[i];
         const json_t *state = json_object_getn(live, s->name.p, s->name.n);
 
-        if (state ? !read_service(r, s, state) : !all_placed(r, s))
+        if (state && !read_service(r, s, state))
             return false;
     }
     return true;
@@ -269,7 +269,8 @@ void snapshot_number(struct conf *c)
 
             v->cell = versions < STATS_VERSIONS ? versions++ : 0;
             for (size_t k = 0; k < v->nendpoints; k++)
-                v->endpoints[k].cell = endpoints < STATS_ENDPOINTS ? endpoints++ : 0;
+                v->endpoints[k].cell =
+                    v->endpoints[k].host.n > 0 && endpoints < STATS_ENDPOINTS ? endpoints++ : 0;
         }
     }
 }

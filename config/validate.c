@@ -382,11 +382,20 @@ static void check_routes(struct loader *l, const struct node *root)
     names_release(&seen);
 }
 
+static void check_dns(struct loader *l, const struct node *root)
+{
+    const struct node *dns = node_get(root, STR("dns"));
+
+    if (dns && l->c->dns.min_ttl_ms > l->c->dns.max_ttl_ms)
+        (void)diag_at(l->d, dns, AT_KEY, "min_ttl is longer than max_ttl");
+}
+
 void load_validate(struct loader *l, const struct node *root)
 {
     if (root->kind != NODE_OBJECT)
         return;
     check_addresses(l, root);
+    check_dns(l, root);
     check_listeners(l, root);
     check_services(l, root);
     check_routes(l, root);

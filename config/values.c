@@ -65,6 +65,14 @@ static struct str absolute(struct loader *l, const struct node *n, struct str pa
     return arena_printf(l->a, "%.*s/%.*s", STR_ARG(n->src->dir), STR_ARG(path));
 }
 
+static bool is_resolver(struct loader *l, struct str s)
+{
+    struct str host;
+    uint16_t port;
+
+    return unit_ip(s) || (conf_address(&l->tmp, s, &host, &port) && port > 0 && unit_ip(host));
+}
+
 static bool is_redis(struct loader *l, struct str url)
 {
     struct str host, db;
@@ -179,6 +187,8 @@ static const char *form_error(struct loader *l, enum text_form form, struct str 
         return s.n > 0 && s.n <= 256 ? NULL : "must be 1 to 256 bytes";
     case FORM_RATE_KEY:
         return load_rate_key(l, s, &(struct conf_key){0}) ? NULL : "not a key";
+    case FORM_RESOLVER:
+        return is_resolver(l, s) ? NULL : "not the address of a name server";
     case FORM_REDIS:
         return is_redis(l, s) ? NULL : "not the URL of a Redis server";
     }
@@ -209,6 +219,8 @@ static const char *form_hint(enum text_form form, struct str s)
         return "1 to 64 letters, digits, '.', '_', '-'; begins with a letter or digit";
     case FORM_RATE_KEY:
         return "write client_ip, header:NAME, cookie:NAME or none";
+    case FORM_RESOLVER:
+        return "write ADDRESS or ADDRESS:PORT, as in 127.0.0.1:5353 or [::1]:53";
     case FORM_REDIS:
         return "write redis://[user:password@]host[:port][/db]";
     default:

@@ -18,6 +18,7 @@ BEGIN {
     room["nghttp2/"] = "^proxy/http/"
     room["jansson.h"] = "^config/|^control/"
     room["curl/"] = "^control/link/|^control/ctl/"
+    room["ares.h"] = "^control/link/"
     room["hiredis/"] = "^control/link/|^control/store/"
     room["pcre2.h"] = "^proxy/base/"
     room["sqlite3.h"] = "^control/store/"

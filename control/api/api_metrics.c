@@ -8,6 +8,7 @@
 #include "control/engine/publish.h"
 #include "control/engine/rollouts.h"
 #include "control/engine/sampler.h"
+#include "control/link/dns.h"
 #include "control/link/workers.h"
 #include "proxy/base/mem.h"
 
@@ -19,6 +20,7 @@ struct gathered { /* everything that struct metrics points to */
     struct arena arena;
     VEC(struct metrics_version) versions;
     VEC(struct metrics_endpoint) endpoints;
+    VEC(struct metrics_name) names;
     VEC(struct metrics_rollout) rollouts;
     VEC(struct metrics_evalue) evalues;
     VEC(struct metrics_result) results;
@@ -32,6 +34,7 @@ static void gathered_release(struct gathered *g)
     arena_release(&g->arena);
     vec_release(&g->versions);
     vec_release(&g->endpoints);
+    vec_release(&g->names);
     vec_release(&g->rollouts);
     vec_release(&g->evalues);
     vec_release(&g->results);
@@ -45,8 +48,24 @@ static void add_endpoints(struct gathered *g, const struct conf_service *s,
 {
     for (size_t i = 0; i < v->nendpoints; i++) {
         const struct conf_endpoint *ep = &v->endpoints[i];
+        if (ep->host.n == 0) /* a name without an answer */
+            continue;
         *vec_add(&g->endpoints) =
             (struct metrics_endpoint){s->name, v->name, ep->name, ep->cell, ep->up};
+    }
+}
+
+static void add_names(struct gathered *g, const struct engine *e)
+{
+    json_t *sources = (json_t *)desired_sources(e->desired), *yes;
+    struct dns_row row;
+    const char *name;
+
+    json_object_foreach(sources, name, yes)
+    {
+        if (dns_get(e->dns, str_of(name), &row))
+            *vec_add(&g->names) = (struct metrics_name){
+                str_of(name), row.state == DNS_GOOD, row.naddresses, row.lookups, row.failures};
     }
 }
 
@@ -185,6 +204,7 @@ static void gather(struct gathered *g, const struct engine *e)
     arena_init(&g->arena, NULL, 0);
     for (size_t i = 0; i < c->nservices; i++)
         add_service(g, e, &c->services[i]);
+    add_names(g, e);
     for (const struct rollout_entry *l = rollouts_first(e->rollouts); l; l = rollouts_next(l))
         add_rollout(g, l);
     add_flags(g, e);
@@ -207,6 +227,8 @@ void api_metrics_get(struct api_request *req)
                           .nversions = g.versions.n,
                           .endpoints = g.endpoints.v,
                           .nendpoints = g.endpoints.n,
+                          .names = g.names.v,
+                          .nnames = g.names.n,
                           .rollouts = g.rollouts.v,
                           .nrollouts = g.rollouts.n,
                           .evalues = g.evalues.v,

@@ -1,6 +1,6 @@
 /* api_services.c - services, their versions and endpoints at run time. */
 #include "config/conf.h"
-#include "config/units.h"
+#include "config/endpoint.h"
 #include "control/api/reply_live.h"
 #include "control/api/routes.h"
 #include "control/api/view.h"
@@ -43,13 +43,11 @@ void api_services_get(struct api_request *req)
 
 static bool is_address(const char *text)
 {
+    struct conf_endpoint e = {.name = str_of(text ? text : "")};
     struct arena a;
-    struct str host;
-    uint16_t port;
 
     arena_init(&a, NULL, 0);
-    bool ok = text && unit_endpoint(&a, str_of(text), &host, &port) &&
-              (port == 0 || unit_ip(host)); /* names are looked up in the file only */
+    bool ok = text && endpoint_read(&a, &e);
     arena_release(&a);
     return ok;
 }
@@ -203,12 +201,26 @@ void api_versions_delete(struct api_request *req)
 
 /* --- endpoints --- */
 
+/* ADDRESS may be a name whose addresses are V's endpoints. */
+static bool is_endpoint(const struct conf_endpoint *e, const char *address)
+{
+    return str_eq(e->name, str_of(address)) || str_eq(e->from, str_of(address));
+}
+
 static long find_endpoint(const struct conf_version *v, const char *address)
 {
     for (size_t i = 0; i < v->nendpoints; i++)
-        if (strcmp(v->endpoints[i].name.p, address) == 0)
+        if (is_endpoint(&v->endpoints[i], address))
             return (long)i;
     return -1;
+}
+
+static bool is_last(const struct conf_version *v, const char *address)
+{
+    for (size_t i = 0; i < v->nendpoints; i++)
+        if (!is_endpoint(&v->endpoints[i], address))
+            return false;
+    return true;
 }
 
 /* The version of the path, and its endpoint's place in *AT (-1: none). NULL: a problem has been
@@ -272,7 +284,13 @@ void api_endpoints_delete(struct api_request *req)
 
     if (!v)
         return;
-    if (v->nendpoints == 1) {
+    const struct conf_endpoint *ep = &v->endpoints[at];
+    if (ep->from.n > 0 && str_eq(ep->name, str_of(api_param(req, "endpoint")))) {
+        api_problem(req, 409, "of_a_name", NULL, "%s is an address of %s", ep->name.p,
+                    ep->from.p);
+        return;
+    }
+    if (is_last(v, api_param(req, "endpoint"))) {
         api_problem(req, 409, "last_endpoint", NULL,
                     "%s has no other endpoint; remove the version instead", v->name.p);
         return;

@@ -6,6 +6,7 @@
 #include "control/engine/desired.h"
 #include "control/engine/engine.h"
 #include "control/engine/flagsync.h"
+#include "control/engine/lookups.h"
 #include "control/engine/publish.h"
 #include "control/link/libraries.h"
 #include "control/link/workers.h"
@@ -19,11 +20,11 @@
 void api_version(struct api_request *req)
 {
     api_reply(req, 200,
-              json_pack("{s:s,s:{s:s,s:s,s:s,s:s,s:s,s:s}}", "version", SLUICE_VERSION,
+              json_pack("{s:s,s:{s:s,s:s,s:s,s:s,s:s,s:s,s:s}}", "version", SLUICE_VERSION,
                         "libraries", "libevent", library_libevent(), "openssl",
                         library_openssl(), "jansson", library_jansson(), "sqlite",
-                        library_sqlite(), "libcurl", library_curl(), "hiredis",
-                        library_hiredis()));
+                        library_sqlite(), "libcurl", library_curl(), "c-ares", library_cares(),
+                        "hiredis", library_hiredis()));
 }
 
 /* --- status --- */
@@ -120,16 +121,17 @@ void api_status(struct api_request *req)
     engine_warnings(e, warnings);
     api_reply(
         req, 200,
-        json_pack("{s:s,s:o,s:I,s:{s:s,s:s,s:o},s:I,s:o,s:{s:i,s:I,s:o},s:o,s:o,s:o,s:o,s:o}",
-                  "version", SLUICE_VERSION, "started", view_time(e->started_ms), "uptime_ms",
-                  (json_int_t)uptime_ms, "config", "path", e->config_path, "revision",
-                  e->revision, "loaded_at", view_time(e->config_loaded_ms), "generation",
-                  (json_int_t)publish_applied(e->publish), "workers", status_workers(e),
-                  "controller", "pid", (int)getpid(), "restarts",
-                  (json_int_t)stat_get(&e->stats->controller_restarts), "started",
-                  view_time(e->started_ms), "services", status_services(e), "rollouts",
-                  status_rollouts(e), "flags", status_flags(e), "certificates",
-                  status_certificates(e), "warnings", warnings));
+        json_pack(
+            "{s:s,s:o,s:I,s:{s:s,s:s,s:o},s:I,s:o,s:{s:i,s:I,s:o},s:o,s:o,s:o,s:o,s:o,s:o}",
+            "version", SLUICE_VERSION, "started", view_time(e->started_ms), "uptime_ms",
+            (json_int_t)uptime_ms, "config", "path", e->config_path, "revision", e->revision,
+            "loaded_at", view_time(e->config_loaded_ms), "generation",
+            (json_int_t)publish_applied(e->publish), "workers", status_workers(e), "controller",
+            "pid", (int)getpid(), "restarts",
+            (json_int_t)stat_get(&e->stats->controller_restarts), "started",
+            view_time(e->started_ms), "services", status_services(e), "rollouts",
+            status_rollouts(e), "flags", status_flags(e), "certificates",
+            status_certificates(e), "dns", lookups_view(e), "warnings", warnings));
 }
 
 /* --- health of Sluice itself --- */

@@ -379,6 +379,34 @@ static void put_ejections(struct text *t, const struct metrics *m)
     xfree(totals);
 }
 
+static void put_of_names(struct text *t, const struct metrics *m, const char *name,
+                         const char *kind, const char *help, size_t offset)
+{
+    family(t, name, kind, help);
+    for (size_t i = 0; i < m->nnames; i++) {
+        uint64_t value;
+
+        memcpy(&value, (const char *)&m->names[i] + offset, sizeof(value));
+        put_u64(t, name, LABELS({"name", m->names[i].name}), value);
+    }
+}
+
+static void put_names(struct text *t, const struct metrics *m)
+{
+    if (m->nnames == 0)
+        return;
+    family(t, "sluice_dns_up", "gauge", "Was the name looked up the last time?");
+    for (size_t i = 0; i < m->nnames; i++)
+        put_u64(t, "sluice_dns_up", LABELS({"name", m->names[i].name}), m->names[i].up);
+    put_of_names(t, m, "sluice_dns_addresses", "gauge", "Addresses in use for the name.",
+                 offsetof(struct metrics_name, addresses));
+    put_of_names(t, m, "sluice_dns_lookups_total", "counter", "Times the name was asked for.",
+                 offsetof(struct metrics_name, lookups));
+    put_of_names(t, m, "sluice_dns_failures_total", "counter",
+                 "Times it was asked for without a full answer.",
+                 offsetof(struct metrics_name, failures));
+}
+
 static void put_endpoints(struct text *t, const struct metrics *m)
 {
     if (m->nendpoints == 0)
@@ -641,6 +669,7 @@ char *metrics_text(const struct metrics *m, enum metrics_format format, size_t *
 
     put_versions(&t, m);
     put_endpoints(&t, m);
+    put_names(&t, m);
     put_process_counters(&t, m);
     put_rollouts(&t, m);
     put_judge(&t, m);

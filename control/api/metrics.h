@@ -25,6 +25,11 @@ struct metrics_endpoint {
     uint32_t cell; /* stats_slab.endpoints; 0: not counted */
     bool up;
 };
+struct metrics_name { /* one for each name of endpoints that is looked up */
+    struct str name;
+    bool up; /* the latest questions were answered */
+    uint64_t addresses, lookups, failures;
+};
 struct metrics_rollout { /* one for each rollout that has not ended */
     struct str service, id, strategy, version, stable;
     struct str state; /* "stepping" */
@@ -64,6 +69,8 @@ struct metrics {
     size_t nversions;
     const struct metrics_endpoint *endpoints;
     size_t nendpoints;
+    const struct metrics_name *names;
+    size_t nnames;
     const struct metrics_rollout *rollouts;
     size_t nrollouts;
     const struct metrics_evalue *evalues;

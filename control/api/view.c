@@ -4,6 +4,7 @@
 #include "control/engine/desired.h"
 #include "control/engine/engine.h"
 #include "control/engine/sampler.h"
+#include "control/link/dns.h"
 #include "control/link/health.h"
 #include "proxy/base/clock.h"
 #include "proxy/base/mem.h"
@@ -93,14 +94,19 @@ static json_t *view_endpoint(const struct engine *e, const struct conf_service *
 {
     struct health_row row = {.error = ""};
     struct sampler_endpoint_totals totals = {0};
+    struct dns_row answer;
     bool known = s->health.enabled && health_get(e->health, s->name, v->name, ep->name, &row);
 
     if (ep->cell && ep->cell < STATS_ENDPOINTS)
         sampler_endpoint_totals(e->stats, ep->cell, &totals);
-    return json_pack("{s:s,s:I,s:b,s:b,s:I,s:o}", "address", ep->name.p, "weight",
-                     (json_int_t)ep->weight, "up", ep->up, "drain", ep->drain, "ejected",
-                     (json_int_t)totals.ejected, "last_error",
-                     view_text(known ? row.error : ""));
+    struct str source = ep->from.n || ep->host.n ? ep->from : ep->name;
+    bool asked = source.n > 0 && dns_get(e->dns, source, &answer);
+    const char *error = known && *row.error ? row.error : asked ? answer.error : "";
+
+    return json_pack("{s:s,s:o,s:I,s:b,s:b,s:I,s:o}", "address", ep->name.p, "name",
+                     view_text(source.p), "weight", (json_int_t)ep->weight, "up", ep->up,
+                     "drain", ep->drain, "ejected", (json_int_t)totals.ejected, "last_error",
+                     view_text(error));
 }
 
 /* What circuit breakers hold of V now and what they allow (0: any); null without limits. */

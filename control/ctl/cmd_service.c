@@ -99,7 +99,7 @@ static void print_versions(struct ctl *c, const json_t *s)
 
 static void print_endpoints(struct ctl *c, const json_t *s)
 {
-    struct table *t = table_new("VERSION|ENDPOINT|UP|DRAIN|LAST ERROR");
+    struct table *t = table_new("VERSION|ENDPOINT|NAME|UP|DRAIN|LAST ERROR");
     const json_t *v, *e;
     size_t i, j;
 
@@ -111,6 +111,7 @@ static void print_endpoints(struct ctl *c, const json_t *s)
         {
             table_cell(t, "%s", ctl_text(v, "name"));
             table_cell(t, "%s", ctl_text(e, "address"));
+            table_cell(t, "%s", ctl_text(e, "name"));
             table_cell(t, "%s", ctl_text(e, "up"));
             table_cell(t, "%s", ctl_text(e, "drain"));
             table_cell(t, "%s", ctl_text(e, "last_error"));

@@ -3,9 +3,11 @@
 #include "config/model.h"
 #include "proxy/base/mem.h"
 
-/* One kind of cell. jansson keeps "names" in the order of insertion: oldest first. */
+/* One kind of cell. jansson keeps "names" in the order of insertion: those that went out of use
+ * last are at the end. */
 struct pool {
-    json_t *names; /* key -> cell */
+    json_t *names;  /* key -> cell */
+    json_t *in_use; /* keys of the latest assignment */
     uint32_t next, limit;
 };
 
@@ -18,7 +20,7 @@ static void pool_init(struct pool *p, const json_t *doc, uint32_t limit)
     const char *key;
     json_t *cell;
 
-    *p = (struct pool){json_object(), 1, limit};
+    *p = (struct pool){json_object(), json_object(), 1, limit};
     json_object_foreach((json_t *)doc, key, cell)
     {
         json_int_t n = json_integer_value(cell);
@@ -44,7 +46,9 @@ void cells_free(struct cells *c)
     if (!c)
         return;
     json_decref(c->versions.names);
+    json_decref(c->versions.in_use);
     json_decref(c->endpoints.names);
+    json_decref(c->endpoints.in_use);
     xfree(c);
 }
 
@@ -63,6 +67,26 @@ static uint32_t pool_evict(struct pool *p, const json_t *in_use)
         return n;
     }
     return 0;
+}
+
+/* What went out of use just now may still be counted by a worker: it is evicted last. IN_USE is
+ * stolen. */
+static void pool_note_use(struct pool *p, json_t *in_use)
+{
+    const char *key;
+    json_t *was;
+
+    json_object_foreach(p->in_use, key, was)
+    {
+        json_t *cell = json_object_get(in_use, key) ? NULL : json_object_get(p->names, key);
+        if (!cell)
+            continue;
+        json_incref(cell);
+        json_object_del(p->names, key);
+        json_object_set_new(p->names, key, cell);
+    }
+    json_decref(p->in_use);
+    p->in_use = in_use;
 }
 
 static uint32_t pool_give(struct pool *p, const char *key, const json_t *in_use, bool *grown)
@@ -85,6 +109,8 @@ static void version_key(struct arena *a, const struct conf_service *s,
     json_object_set_new(versions, arena_printf(a, "%s/%s", s->name.p, v->name.p).p,
                         json_true());
     for (size_t i = 0; i < v->nendpoints; i++) {
+        if (v->endpoints[i].host.n == 0) /* a name without an answer */
+            continue;
         struct str key =
             arena_printf(a, "%s/%s/%s", s->name.p, v->name.p, v->endpoints[i].name.p);
         json_object_set_new(endpoints, key.p, json_true());
@@ -102,7 +128,7 @@ static bool give_version(struct cells *c, struct arena *a, const struct conf_ser
     for (size_t i = 0; i < v->nendpoints; i++) {
         struct conf_endpoint *ep = &v->endpoints[i];
         struct str key = arena_printf(a, "%s/%s/%s", s->name.p, v->name.p, ep->name.p);
-        ep->cell = pool_give(&c->endpoints, key.p, endpoints, &grown);
+        ep->cell = ep->host.n > 0 ? pool_give(&c->endpoints, key.p, endpoints, &grown) : 0;
     }
     return grown;
 }
@@ -118,13 +144,13 @@ bool cells_assign(struct cells *c, struct conf *conf)
         for (size_t k = 0; k < conf->services[i].nversions; k++)
             version_key(&a, &conf->services[i], &conf->services[i].versions[k], versions,
                         endpoints);
+    pool_note_use(&c->versions, versions);
+    pool_note_use(&c->endpoints, endpoints);
     for (size_t i = 0; i < conf->nservices; i++)
         for (size_t k = 0; k < conf->services[i].nversions; k++)
             grown |= give_version(c, &a, &conf->services[i], &conf->services[i].versions[k],
                                   versions, endpoints);
     arena_release(&a);
-    json_decref(versions);
-    json_decref(endpoints);
     return grown;
 }
 

@@ -3,7 +3,7 @@
  *
  * Keys are "shop/v1" and "shop/v1/127.0.0.1:9001". A cell keeps its name for as long as there
  * are fresh cells: counters that were another's are handed out only when all have been used,
- * and then the oldest name that nothing carries any more gives its cell up.
+ * and then the name that nothing carries any more for the longest time gives its cell up.
  */
 #pragma once
 #include "proxy/base/check.h"

@@ -7,7 +7,8 @@
  */
 #include "control/engine/desired.h"
 #include "config/conf.h"
-#include "config/units.h"
+#include "config/endpoint.h"
+#include "control/engine/addresses.h"
 #include "control/engine/cells.h"
 #include "control/engine/overlay.h"
 #include "proxy/base/mem.h"
@@ -17,6 +18,8 @@ struct desired {
     struct conf *file; /* owned */
     json_t *overlays;  /* service -> document */
     json_t *down;      /* "shop/v1/127.0.0.1:9001" -> true: health says no */
+    json_t *answers;   /* name of endpoints -> addresses, as addresses.h wants them */
+    json_t *sources;   /* the names that the view has, or would have without an answer */
     struct cells *cells;
     bool cells_changed;
     struct conf view; /* its arena is ours, the rest borrows from FILE and OVERLAYS */
@@ -27,7 +30,8 @@ struct desired {
 struct merge {
     struct arena *a;
     const struct conf_service *file;
-    const json_t *doc, *down;
+    const json_t *doc, *down, *answers;
+    json_t *sources, *still_down; /* what the view uses of both; NULL: not noted */
     struct conf_service *out;
     size_t from_file; /* how many of out->versions are the file's */
 };
@@ -53,18 +57,24 @@ static void add_endpoint(struct merge *m, struct conf_version *v, const char *ad
     struct conf_endpoint *ep = &v->endpoints[v->nendpoints];
 
     *ep = (struct conf_endpoint){.name = arena_str(m->a, str_of(address)), .weight = 1};
-    if (unit_endpoint(m->a, ep->name, &ep->host, &ep->port))
+    if (endpoint_read(m->a, ep))
         v->nendpoints++;
 }
 
+/* Names become addresses, and each gets its health bit. */
 static void mark_endpoints(struct merge *m, struct conf_version *v)
 {
+    addresses_expand(m->a, v, m->answers, m->sources);
     for (size_t i = 0; i < v->nendpoints; i++) {
         struct conf_endpoint *ep = &v->endpoints[i];
         struct str key = arena_printf(m->a, "%s/%s/%s", m->file->name.p, v->name.p, ep->name.p);
-        ep->up = !m->file->health.enabled || !json_object_get(m->down, key.p);
+        bool down = json_object_get(m->down, key.p);
+        if (down && m->still_down)
+            json_object_set_new(m->still_down, key.p, json_true());
+        ep->up = ep->host.n > 0 && (!m->file->health.enabled || !down);
         ep->drain = overlay_drained_by(m->doc, v->name.p, ep->name.p) != NULL;
     }
+    addresses_prefer(v);
 }
 
 /* The version as the file has it, with single endpoints added and removed. */
@@ -207,22 +217,32 @@ static void merge_overrides(struct merge *m)
     }
 }
 
-static void merge_service(struct arena *a, const struct conf_service *file, const json_t *doc,
-                          const json_t *down, struct conf_service *out)
+static void merge_service(struct merge *m)
 {
-    struct merge m = {.a = a, .file = file, .doc = doc, .down = down, .out = out};
-    const char *rollout = json_string_value(json_object_get(doc, "rollout"));
+    const char *rollout = json_string_value(json_object_get(m->doc, "rollout"));
 
-    *out = *file;
-    merge_versions(&m);
-    merge_ages(&m);
-    merge_weights(&m);
-    merge_overrides(&m);
-    out->mirror.enabled &= conf_version_find(out, out->mirror.to) >= 0;
-    out->rollout = rollout ? arena_str(a, str_of(rollout)) : STR("");
+    *m->out = *m->file;
+    merge_versions(m);
+    merge_ages(m);
+    merge_weights(m);
+    merge_overrides(m);
+    m->out->mirror.enabled &= conf_version_find(m->out, m->out->mirror.to) >= 0;
+    m->out->rollout = rollout ? arena_str(m->a, str_of(rollout)) : STR("");
 }
 
 /* --- the view --- */
+
+/* Answers to names that nobody has any more. */
+static void forget_answers(struct desired *d)
+{
+    const char *source;
+    json_t *list;
+    void *next;
+
+    json_object_foreach_safe(d->answers, next, source,
+                             list) if (!json_object_get(d->sources, source))
+        json_object_del(d->answers, source);
+}
 
 static void rebuild(struct desired *d)
 {
@@ -233,11 +253,22 @@ static void rebuild(struct desired *d)
     d->view = *d->file;
     d->view.arena = keep;
     d->view.services = arena_zalloc(a, (d->file->nservices + 1) * sizeof(*d->view.services));
+    json_t *still_down = json_object();
+    json_object_clear(d->sources);
     for (size_t i = 0; i < d->file->nservices; i++) {
         const struct conf_service *s = &d->file->services[i];
-        merge_service(a, s, json_object_get(d->overlays, s->name.p), d->down,
-                      &d->view.services[i]);
+        merge_service(&(struct merge){.a = a,
+                                      .file = s,
+                                      .doc = json_object_get(d->overlays, s->name.p),
+                                      .down = d->down,
+                                      .answers = d->answers,
+                                      .sources = d->sources,
+                                      .still_down = still_down,
+                                      .out = &d->view.services[i]});
     }
+    json_decref(d->down);
+    d->down = still_down;
+    forget_answers(d);
     d->cells_changed |= cells_assign(d->cells, &d->view);
 }
 
@@ -248,6 +279,8 @@ struct desired *desired_new(struct conf *file, const json_t *overlays, const jso
     d->file = file;
     d->overlays = overlays ? json_deep_copy(overlays) : json_object();
     d->down = json_object();
+    d->answers = json_object();
+    d->sources = json_object();
     d->cells = cells_new(cells, STATS_VERSIONS, STATS_ENDPOINTS);
     arena_init(&d->view.arena, NULL, 0);
     rebuild(d);
@@ -261,6 +294,8 @@ void desired_free(struct desired *d)
     arena_release(&d->view.arena);
     json_decref(d->overlays);
     json_decref(d->down);
+    json_decref(d->answers);
+    json_decref(d->sources);
     cells_free(d->cells);
     conf_free(d->file);
     xfree(d);
@@ -284,8 +319,13 @@ static void keep_version(struct desired *d, const struct conf_service *s,
     json_t *doc = desired_edit(d, s->name.p);
     json_t *weights = desired_weights(s), *endpoints = json_array();
 
-    for (size_t i = 0; i < v->nendpoints; i++)
-        json_array_append_new(endpoints, json_string(v->endpoints[i].name.p));
+    for (size_t i = 0; i < v->nendpoints; i++) { /* names stay names */
+        const struct conf_endpoint *e = &v->endpoints[i];
+        if (e->from.n == 0)
+            json_array_append_new(endpoints, json_string(e->name.p));
+        else if (i == 0 || !str_eq(e->from, v->endpoints[i - 1].from))
+            json_array_append_new(endpoints, json_string(e->from.p));
+    }
     overlay_put_version(doc, v->name.p, endpoints, NULL);
     if (!json_object_get(doc, "weights"))
         overlay_set_weights(doc, weights, "config");
@@ -353,7 +393,12 @@ json_t *desired_preview(const struct desired *d, const char *service, const json
     struct arena a;
 
     arena_init(&a, NULL, 0);
-    merge_service(&a, file, doc, d->down, &out);
+    merge_service(&(struct merge){.a = &a,
+                                  .file = file,
+                                  .doc = doc,
+                                  .down = d->down,
+                                  .answers = d->answers,
+                                  .out = &out});
     json_t *weights = desired_weights(&out);
     arena_release(&a);
     return weights;
@@ -380,6 +425,38 @@ json_t *desired_weights(const struct conf_service *s)
     for (size_t i = 0; i < s->nversions; i++)
         json_object_set_new(w, s->versions[i].name.p, json_integer(s->versions[i].weight));
     return w;
+}
+
+/* --- addresses --- */
+
+const json_t *desired_sources(const struct desired *d)
+{
+    return d->sources;
+}
+
+const json_t *desired_addresses(const struct desired *d, const char *source)
+{
+    return json_object_get(d->answers, source);
+}
+
+bool desired_set_addresses(struct desired *d, const char *source, json_t *list)
+{
+    bool news = json_object_get(d->sources, source) &&
+                !json_equal(json_object_get(d->answers, source), list);
+
+    if (news)
+        json_object_set(d->answers, source, list);
+    json_decref(list);
+    if (news)
+        rebuild(d);
+    return news;
+}
+
+void desired_adopt_addresses(struct desired *d, const struct conf *last)
+{
+    json_decref(d->answers);
+    d->answers = addresses_of(last);
+    rebuild(d);
 }
 
 /* --- health --- */

@@ -44,6 +44,15 @@ const char *desired_origin(const struct desired *d, const char *service);
 const json_t *desired_labels(const struct desired *d, const char *service, const char *version);
 json_t *desired_weights(const struct conf_service *s); /* {"v1":9000,...}; new reference */
 
+/* The names of endpoints that are to be looked up: name -> true; and the answer that is used
+ * for one, as addresses.h wants it. Borrowed. */
+const json_t *desired_sources(const struct desired *d);
+const json_t *desired_addresses(const struct desired *d, const char *source);
+/* LIST (stolen) is the answer for SOURCE from now on. True: that is news. */
+bool desired_set_addresses(struct desired *d, const char *source, json_t *list);
+/* Take the answers that an earlier run had from its last snapshot; before its health bits. */
+void desired_adopt_addresses(struct desired *d, const struct conf *last);
+
 /* Health says that an endpoint may, or may not, get traffic. True: that is news. Endpoints of
  * services without health checks are always up. */
 bool desired_set_up(struct desired *d, const char *service, const char *version,

@@ -8,6 +8,7 @@
 #include "control/engine/desired.h"
 #include "control/engine/events.h"
 #include "control/engine/flagsync.h"
+#include "control/engine/lookups.h"
 #include "control/engine/publish.h"
 #include "control/engine/rollouts.h"
 #include "control/engine/sampler.h"
@@ -87,6 +88,7 @@ static uint64_t load_snapshot(struct engine *e, struct str state_dir)
     if (sys_read_file(&a, path.p, SNAPSHOT_MAX, &doc) == 0 &&
         snapshot_parse(doc, &last, &why) == 0) {
         generation = last.generation;
+        desired_adopt_addresses(e->desired, last.conf);
         desired_adopt_health(e->desired, last.conf);
         conf_free(last.conf);
     }
@@ -184,8 +186,9 @@ static int open_store(struct engine *e, struct str state_dir, char **why)
     return e->store ? 0 : -1;
 }
 
-static void start_parts(struct engine *e, const struct engine_options *o)
+static int start_parts(struct engine *e, const struct engine_options *o, char **why)
 {
+    const char *reason;
     const struct conf *c = desired_conf(e->desired);
     uint64_t saved = load_snapshot(e, c->state_dir), seed;
 
@@ -212,6 +215,10 @@ static void start_parts(struct engine *e, const struct engine_options *o)
         .store = e->store,
         .sequence = o->sequence,
         .hooks = {.publish = publish_flags, .event = flag_event, .arg = e}});
+    e->dns = lookups_new(e, &reason);
+    if (!e->dns)
+        *why = xasprintf("names cannot be looked up: %s", reason);
+    return e->dns ? 0 : -1;
 }
 
 struct engine *engine_new(const struct engine_options *o, char **why)
@@ -235,7 +242,8 @@ struct engine *engine_new(const struct engine_options *o, char **why)
     }
     if (load_desired(e, file, why) != 0)
         goto fail;
-    start_parts(e, o);
+    if (start_parts(e, o, why) != 0)
+        goto fail;
     engine_retrack(e);
     events_say(e->events, "controller.started", NULL, NULL, "controller %s started",
                SLUICE_VERSION);
@@ -251,6 +259,7 @@ void engine_free(struct engine *e)
 {
     if (!e)
         return;
+    dns_free(e->dns);
     flagsync_free(e->flagsync);
     rollouts_free(e->rollouts);
     sampler_free(e->sampler);
@@ -273,6 +282,7 @@ void engine_retrack(struct engine *e)
 
     health_configure(e->health, c);
     sampler_track(e->sampler, c);
+    lookups_track(e);
 }
 
 /* --- reload --- */
@@ -301,6 +311,7 @@ void engine_config(struct engine *e, struct str doc, struct str path)
         log_warn("%s is not in the config file any more but in use: kept",
                  json_string_value(json_array_get(kept, i)));
     json_decref(kept);
+    dns_configure(e->dns, &desired_conf(e->desired)->dns);
     engine_retrack(e);
     flagsync_configure(e->flagsync, &desired_conf(e->desired)->flags);
     publish_request(e->publish, NULL, NULL);
@@ -499,6 +510,7 @@ void engine_warnings(const struct engine *e, struct json_t *list)
         warn(list, "routing: %s", publish_trouble(e->publish));
     if (e->config_rejected)
         warn(list, "the config file was refused at the last reload; the one before is in use");
+    lookups_warnings(e, list);
     warn_workers(e, list);
     warn_overload(e, list);
     warn_certificates(e, list);

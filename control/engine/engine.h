@@ -16,6 +16,7 @@
 #include "proxy/event/loop.h"
 
 struct desired;
+struct dns;
 struct events;
 struct fetcher;
 struct flagsync;
@@ -48,6 +49,7 @@ struct engine { /* owned by main; its parts are owned by it */
     struct publish *publish;
     struct fetcher *fetcher;
     struct health *health;
+    struct dns *dns;
     struct sampler *sampler;
     struct rollouts *rollouts;
     struct flagsync *flagsync;

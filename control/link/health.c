@@ -255,6 +255,8 @@ static void configure_version(struct health *h, const struct conf_service *s,
         const struct conf_endpoint *e = &v->endpoints[i];
         struct target *t = find(h, s->name, v->name, e->name);
 
+        if (e->host.n == 0) /* a name without an answer: nobody to ask */
+            continue;
         if (!t)
             t = target_new(h, s, v, e);
         t->wanted = true;

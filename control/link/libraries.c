@@ -1,6 +1,7 @@
-/* libraries.c - which libcurl runs here and which hiredis this was built with. */
+/* libraries.c - which libcurl and c-ares run here and which hiredis this was built with. */
 #include "control/link/libraries.h"
 
+#include <ares.h>
 #include <curl/curl.h>
 #include <hiredis/hiredis.h>
 
@@ -10,6 +11,11 @@
 const char *library_curl(void)
 {
     return curl_version_info(CURLVERSION_NOW)->version;
+}
+
+const char *library_cares(void)
+{
+    return ares_version(NULL);
 }
 
 const char *library_hiredis(void)

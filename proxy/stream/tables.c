@@ -30,7 +30,7 @@ static void fill_targets(struct tables *t, struct version_row *v, struct pool *p
 
         e.cell = pool == t->shadows ? 0 : e.cell;
         v->used[i] = pool_use(pool, &e, tls, v->breaker);
-        if (!e.drain)
+        if (!e.drain && e.host.n > 0)
             v->targets[n++] = (struct target){v->used[i], e.cell, e.up, e.weight};
         if (e.up && !e.drain)
             pool_note_up(v->used[i], env->nth, env->now_us);

@@ -65,6 +65,7 @@ static void endpoint_check(struct endpoint *ep)
         LIST_REMOVE(ep, breaker_link);
     breaker_unref(ep->breaker);
     xfree(ep->name);
+    xfree(ep->from);
     xfree(ep);
 }
 
@@ -120,7 +121,8 @@ struct endpoint *pool_use(struct pool *p, const struct conf_endpoint *c, struct 
     struct endpoint *ep;
 
     LIST_FOREACH (ep, &p->endpoints[h], link)
-        if (ep->tls == tls && ep->breaker == breaker && str_eq(str_of(ep->name), c->name))
+        if (ep->tls == tls && ep->breaker == breaker && str_eq(str_of(ep->name), c->name) &&
+            str_eq(str_of(ep->from), c->from))
             break;
     if (!ep) {
         ep = xcalloc(1, sizeof(*ep));
@@ -131,6 +133,7 @@ struct endpoint *pool_use(struct pool *p, const struct conf_endpoint *c, struct 
         if (breaker)
             LIST_INSERT_HEAD(&breaker->endpoints, ep, breaker_link);
         ep->name = xstrndup(c->name.p, c->name.n);
+        ep->from = xstrndup(c->from.n > 0 ? c->from.p : "", c->from.n);
         TAILQ_INIT(&ep->idle);
         set_address(ep, c);
         LIST_INSERT_HEAD(&p->endpoints[h], ep, link);
@@ -156,6 +159,7 @@ void pool_leave(struct pool *p, struct endpoint *ep)
     ep->users++;
     close_idle(ep);
     ep->users--;
+    set_cell(ep, 0); /* what is still open ends uncounted: the cell may get another owner */
     endpoint_check(ep);
 }
 

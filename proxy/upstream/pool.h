@@ -30,6 +30,7 @@ struct endpoint { /* owned by the pool */
     struct breaker *breaker; /* a reference; NULL: any number of connections */
     LIST_ENTRY(endpoint) breaker_link;
     char *name;           /* "127.0.0.1:9001" */
+    char *from;           /* the name whose answer it is, or "" */
     unsigned users;       /* snapshots that name it */
     unsigned in_flight;   /* attempts under way */
     unsigned connections; /* open, idle ones included */

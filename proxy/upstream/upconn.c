@@ -6,6 +6,7 @@
  */
 #include "proxy/upstream/upconn.h"
 
+#include "config/endpoint.h"
 #include "proxy/base/sys.h"
 #include "proxy/http/head_write.h"
 
@@ -40,23 +41,13 @@ static void bury(void *arg)
     pool_closed(ep);
 }
 
-/* Whose certificate it must be: the endpoint's name as configured, without its port. */
-static struct str host_of(const struct endpoint *ep)
-{
-    struct str name = str_of(ep->name);
-    const char *colon = memrchr(name.p, ':', name.n);
-
-    if (name.p[0] == '[')
-        return (struct str){name.p + 1, (size_t)(colon - name.p) - 2};
-    return (struct str){name.p, colon ? (size_t)(colon - name.p) : name.n};
-}
-
 static bool speak_tls(struct upconn *u)
 {
     struct endpoint *ep = u->ep;
 
     u->tls_epoch = tls_client_epoch(ep->tls);
-    return io_connect_tls(&u->io, ep->tls, &ep->session, host_of(ep));
+    return io_connect_tls(&u->io, ep->tls, &ep->session,
+                          endpoint_identity(str_of(ep->name), str_of(ep->from)));
 }
 
 struct upconn *upconn_connect(struct endpoint *ep, loop_cb *on_open)

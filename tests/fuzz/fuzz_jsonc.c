@@ -9,7 +9,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static struct conf *parse(struct str doc, struct conf_diags *d)
 {
-    return load_parse((struct load_mode){.lookup = false, .resolve = false}, doc, "fuzz", d);
+    return load_parse((struct load_mode){.lookup = false}, doc, "fuzz", d);
 }
 
 static void check_round_trip(const struct conf *c)

@@ -77,7 +77,7 @@ def tell(t):
     s.api("PUT", "/v1/services/shop/versions/v2", {"endpoints": [c.address]}, want=201)
     s.api("PUT", "/v1/services/shop/weights", {"v1": 0, "v2": 100})
     t.eventually("only one serves", lambda: served() == {c.address})
-    for bad in ("unix:relative.sock", "unix:/" + "x" * 120, "localhost:80"):
+    for bad in ("unix:relative.sock", "unix:/" + "x" * 120, "srv:localhost"):
         s.api("PUT", "/v1/services/shop/versions/v3", {"endpoints": [bad]}, want=400)
     t.eventually("a check comes, and names a host", lambda: "localhost" in c.hosts)
     c.stop()

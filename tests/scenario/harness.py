@@ -97,9 +97,9 @@ class Origin:
     seen of the request; x-version and x-endpoint name who gave it.
     """
 
-    def __init__(self, version, port=None):
-        self.version, self.port = version, port or free_port()
-        self.address = f"127.0.0.1:{self.port}"
+    def __init__(self, version, port=None, host="127.0.0.1"):
+        self.version, self.port, self.host = version, port or free_port(), host
+        self.address = f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
         self.latency, self.errors, self.up = 0.0, 0.0, True
         self.requests = 0
         self.lock, self.open = threading.Lock(), set()
@@ -149,11 +149,12 @@ class Origin:
 
         class Server(http.server.ThreadingHTTPServer):
             request_queue_size, daemon_threads = 1024, True
+            address_family = socket.AF_INET6 if ":" in origin.host else socket.AF_INET
 
             def handle_error(self, *args):
                 pass
 
-        self.server = Server(("127.0.0.1", self.port), Handler)
+        self.server = Server((self.host, self.port), Handler)
         threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
 
     def decide(self, path):
@@ -385,8 +386,8 @@ class Telling:
     def eventually(self, what, check, timeout=10.0):
         return eventually(what, check, timeout)
 
-    def origin(self, version, port=None):
-        o = Origin(version, port)
+    def origin(self, version, port=None, host="127.0.0.1"):
+        o = Origin(version, port, host)
         self.started.append(o)
         return o
 

@@ -202,8 +202,10 @@ START_TEST(bad_snapshots_are_refused)
     refuse(HEAD
            "{\"s\":{\"versions\":{\"v2\":" VERSION("10000", "1", "{\"x\":" EP("1") "}") "}}}}",
            "not an address");
-    refuse(HEAD "{\"s\":{\"versions\":{\"v2\":" VERSION("10000", "1",
-                                                        "{\"host:1\":" EP("1") "}") "}}}}",
+    refuse(HEAD "{\"s\":{\"versions\":{\"v2\":" VERSION(
+               "10000", "1",
+               "{\"host:1\":{\"host\":\"elsewhere\",\"cell\":"
+               "1,\"up\":true,\"drain\":false}}") "}}}}",
            "without an address");
     refuse(HEAD "{\"s\":{\"versions\":{\"v2\":" VERSION(
                "10000", "1", "{\"127.0.0.1:1\":" EP("16384") "}") "}}}}",
