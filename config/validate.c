@@ -285,35 +285,6 @@ static void check_each_route(struct loader *l, const struct node *routes)
     }
 }
 
-/* Regular expressions come after prefixes: behind an unconditional "/" they are never tried. */
-static void check_regexes(struct loader *l, const struct node *routes)
-{
-    struct names roots;
-
-    names_init(&roots, routes->n);
-    for (struct node *n = routes->first; n; n = n->next) {
-        const struct conf_route *r = n->target;
-
-        if (!n->faulty && str_eq(r->path, STR("/")) && r->nmethods + r->nmatches == 0 &&
-            r->flag_key.n == 0)
-            (void)names_add(&roots, r->host, n);
-    }
-    for (struct node *n = routes->first; n; n = n->next) {
-        const struct conf_route *r = n->target;
-        struct node *root = n->faulty || !r->path_regex.n ? NULL : names_find(&roots, r->host);
-        struct conf_diag *g;
-
-        if (!root)
-            continue;
-        g = diag_at(l->d, n, AT_VALUE,
-                    "never reached: the prefix \"/\" of the same host comes before every "
-                    "path_regex");
-        diag_hint(l->d, g, "write the route at %.*s as \"path_regex\": \"^/\", after this one",
-                  STR_ARG(diag_where(l->d, root)));
-    }
-    names_release(&roots);
-}
-
 /* Without "flags" no flag exists, so the route would never match. */
 static void check_route_flag(struct loader *l, const struct node *root, struct node *n)
 {
@@ -365,7 +336,6 @@ static void check_routes(struct loader *l, const struct node *root)
     if (!routes || routes->kind != NODE_ARRAY)
         return;
     check_each_route(l, routes);
-    check_regexes(l, routes);
     names_init(&seen, routes->n);
     for (struct node *n = routes->first; n; n = n->next) {
         struct str condition;

@@ -296,11 +296,12 @@ static const struct conf_route *match_host(const struct router *r, const struct 
     at = find_below(r, &h->paths[PATH_EXACT], q->path);
     if (at != NONE && str_eq(r->entries[at].path, q->path))
         route = choose(r, &r->entries[at], q);
-    at = route ? NONE : find_below(r, &h->paths[PATH_PREFIX], q->path);
+    route = route ? route : match_regex(r, h, q);
+    at = route || q->closed ? NONE : find_below(r, &h->paths[PATH_PREFIX], q->path);
     for (; at != NONE && !route; at = r->entries[at].up)
         if (str_starts(q->path, r->entries[at].path))
             route = choose(r, &r->entries[at], q);
-    return route ? route : match_regex(r, h, q);
+    return route;
 }
 
 /* The longest wildcard first: "b.c" of "a.b.c" before "c". */

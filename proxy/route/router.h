@@ -2,14 +2,14 @@
  * router.h - host and path to route.
  *
  * The most specific host wins: the name itself, then the longest wildcard, then any host. Of a
- * host's routes, in this order: the exact path, the longest prefix, regular expressions in the
- * order of the file. With the same path the route with more predicates comes first, then the
+ * host's routes, in this order: the exact path, regular expressions in the order of the file,
+ * the longest prefix. With the same path the route with more predicates comes first, then the
  * first in the file. A route whose predicates do not hold is as if absent, and so is a host
  * none of whose routes match.
  *
  * Built once a snapshot, immutable, borrows the conf. The cost of a match does not depend on
  * the number of hosts, grows with the logarithm of the number of paths of a host, and with the
- * number of its regular expressions when nothing else matches.
+ * number of its regular expressions.
  */
 #pragma once
 #include "config/model.h"

@@ -99,15 +99,17 @@ static size_t host_score(struct str host, struct str name)
     return str_eq(host, name) ? 10000 : 0;
 }
 
+#define REGEX_SCORE 5000
+
 /* The patterns of the test are "b" and "^/a": as a search would find them. */
 static size_t path_score(const struct conf_route *r, struct str path)
 {
     if (r->path_exact.n)
         return str_eq(r->path_exact, path) ? 10000 : 0;
     if (str_eq(r->path_regex, STR("b")))
-        return memchr(path.p, 'b', path.n) != NULL;
+        return memchr(path.p, 'b', path.n) ? REGEX_SCORE : 0;
     if (r->path_regex.n)
-        return str_starts(path, STR("/a"));
+        return str_starts(path, STR("/a")) ? REGEX_SCORE : 0;
     return str_starts(path, r->path) ? 1 + r->path.n : 0;
 }
 
@@ -116,7 +118,7 @@ static size_t predicates(const struct conf_route *r)
     return (r->flag_key.n != 0) + (r->nmethods != 0) + r->nmatches;
 }
 
-/* A and B match. A score of 1 is a regular expression: those are in order of the file. */
+/* A and B match. Regular expressions are in order of the file. */
 static bool better(const struct conf_route *a, const struct conf_route *b, struct str host,
                    struct str path)
 {
@@ -127,7 +129,7 @@ static bool better(const struct conf_route *a, const struct conf_route *b, struc
     x = path_score(a, path), y = path_score(b, path);
     if (x != y)
         return x > y;
-    if (x != 1 && predicates(a) != predicates(b))
+    if (x != REGEX_SCORE && predicates(a) != predicates(b))
         return predicates(a) > predicates(b);
     return a < b;
 }
@@ -222,6 +224,7 @@ START_TEST(test_pattern_limits)
     struct conf_route routes[] = {
         {.host = STR_INIT("h"), .path_regex = STR_INIT("^/(a+)+$")},
         ROUTE("", "/"),
+        ROUTE("h", "/aaaa"), /* would match where the search stops */
     };
     struct conf c = {.routes = routes, .nroutes = ARRAY_LEN(routes)};
     struct router *r = router_new(&c, 1);
