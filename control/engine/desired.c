@@ -389,7 +389,7 @@ const json_t *desired_overlay(const struct desired *d, const char *service)
 json_t *desired_preview(const struct desired *d, const char *service, const json_t *doc)
 {
     const struct conf_service *file = conf_service_find(d->file, str_of(service));
-    struct conf_service out;
+    struct conf_service out = {0};
     struct arena a;
 
     arena_init(&a, NULL, 0);
