@@ -350,14 +350,30 @@ static const struct field hedge_fields[] = {
 TABLE(hedge_table, conf_hedge, "hedge", hedge_fields);
 
 static const struct field outlier_fields[] = {
-    {"consecutive_errors", FIELD_NUMBER, AT(conf_outlier, consecutive_errors), .min = 1,
-     .max = 10000, .fallback = "5",
+    {"consecutive_errors", FIELD_NUMBER, AT(conf_outlier, consecutive_errors), .max = 10000,
+     .fallback = "5",
      .doc =
          "Failures and answers of 500 and above in a row, seen by one worker, after which it "
-         "leaves the endpoint alone"},
+         "leaves the endpoint alone; 0: any number"},
+    {"failure_share", FIELD_NUMBER, AT(conf_outlier, failure_share), .max = 100,
+     .fallback = "0",
+     .doc = "Per cent of a worker's requests in the window that fail before it leaves the "
+            "endpoint alone; 0: any share"},
+    {"latency_factor", FIELD_NUMBER, AT(conf_outlier, latency_factor), .max = 1000,
+     .fallback = "0",
+     .doc = "How many times longer than the others of its version, of which it takes two, an "
+            "endpoint may typically need to answer, if it is 10ms or more; 0: any time"},
+    {"window", FIELD_DURATION, AT(conf_outlier, window_ms), .min = 1000, .max = HOUR,
+     .fallback = "10s", .doc = "How far back failure_share and latency_factor look at most"},
+    {"min_requests", FIELD_NUMBER, AT(conf_outlier, min_requests), .min = 1, .max = 1000000,
+     .fallback = "20",
+     .doc = "Requests of a worker to an endpoint in the window below which neither of them "
+            "says anything"},
     {"eject", FIELD_DURATION, AT(conf_outlier, eject_ms), .min = 100, .max = HOUR,
      .fallback = "10s",
-     .doc = "For how long; longer each time that it happens again soon, up to 10 times"},
+     .doc =
+         "For how long; longer each time that it happens again soon, up to 10 times; who then "
+         "fails before it has answered once is left alone again"},
     {"max_ejected", FIELD_NUMBER, AT(conf_outlier, max_ejected), .min = 0, .max = 100,
      .fallback = "50", .doc = "Per cent of a version's endpoints that may be out at a time"},
 };

@@ -133,8 +133,12 @@ struct conf_hedge {
 };
 
 struct conf_outlier {
-    bool enabled; /* "outlier" present */
-    uint32_t consecutive_errors;
+    bool enabled;                /* "outlier" present */
+    uint32_t consecutive_errors; /* 0: any */
+    uint32_t failure_share;      /* per cent of a window's requests; 0: any */
+    uint32_t latency_factor;     /* times the others' typical time; 0: any */
+    uint64_t window_ms;
+    uint32_t min_requests; /* in a window, else neither share nor times say anything */
     uint64_t eject_ms;
     uint32_t max_ejected; /* per cent of a version's endpoints */
 };

@@ -371,11 +371,18 @@ static void put_ejections(struct text *t, const struct metrics *m)
         if (m->endpoints[i].cell && m->endpoints[i].cell < STATS_ENDPOINTS)
             sampler_endpoint_totals(m->stats, m->endpoints[i].cell, &totals[i]);
     put_of_endpoints(t, m, totals, "sluice_endpoint_ejected", "gauge",
-                     "Workers that leave the endpoint alone after errors in a row.",
+                     "Workers that leave the endpoint alone because it fails or lags.",
                      offsetof(struct sampler_endpoint_totals, ejected));
-    put_of_endpoints(t, m, totals, "sluice_endpoint_ejections_total", "counter",
-                     "Pauses that workers gave the endpoint.",
-                     offsetof(struct sampler_endpoint_totals, ejections));
+    family(t, "sluice_endpoint_ejections_total", "counter",
+           "Pauses that workers gave the endpoint.");
+    for (size_t i = 0; i < m->nendpoints; i++)
+        for (int k = 0; k < STATS_NEJECTED; k++)
+            put_u64(t, "sluice_endpoint_ejections_total",
+                    LABELS({"service", m->endpoints[i].service},
+                           {"version", m->endpoints[i].version},
+                           {"endpoint", m->endpoints[i].endpoint},
+                           {"reason", str_of(stats_ejection_name((enum stats_ejection)k))}),
+                    totals[i].ejections[k]);
     xfree(totals);
 }
 

@@ -128,6 +128,30 @@ static void on_health(void *arg, struct str service, struct str version, struct 
     rollouts_health(e->rollouts);
 }
 
+static void on_ejection(void *arg, const struct sampler_ejection *x)
+{
+    struct engine *e = CAST(engine, ENGINE_MAGIC, arg);
+    char *service = xstrndup(x->service.p, x->service.n);
+    json_t *data =
+        json_pack("{s:s%,s:s%,s:I}", "version", x->version.p, x->version.n, "endpoint",
+                  x->endpoint.p, x->endpoint.n, "workers", (json_int_t)x->workers);
+    char *message;
+
+    if (x->workers) {
+        json_object_set_new(data, "reason", json_string(stats_ejection_name(x->why)));
+        message = xasprintf("%.*s of %s %.*s is left alone by %llu of the workers: %s",
+                            STR_ARG(x->endpoint), service, STR_ARG(x->version),
+                            (unsigned long long)x->workers, stats_ejection_name(x->why));
+    } else
+        message = xasprintf("%.*s of %s %.*s is back", STR_ARG(x->endpoint), service,
+                            STR_ARG(x->version));
+    events_emit(e->events, (struct fact){x->workers ? "endpoint.ejected" : "endpoint.returned",
+                                         service, NULL, message, data});
+    xfree(message);
+    xfree(service);
+    json_decref(data);
+}
+
 static void publish_flags(void *arg, uint64_t sequence, struct str doc,
                           flagsync_published_cb *done, void *done_arg)
 {
@@ -207,6 +231,7 @@ static int start_parts(struct engine *e, const struct engine_options *o, char **
     e->fetcher = fetcher_new(e->loop);
     e->health = health_new(e->loop, e->fetcher, seed, on_health, e);
     e->sampler = sampler_new(e->loop, e->stats);
+    sampler_on_ejection(e->sampler, on_ejection, e);
     e->rollouts = rollouts_new(e);
     e->flagsync = flagsync_new(&(struct flagsync_options){
         .loop = e->loop,

@@ -56,6 +56,8 @@ struct sampler { /* owned by the engine */
     struct loop *loop;
     const struct stats *stats;
     struct timer timer;
+    sampler_ejection_cb *ejection;
+    void *ejection_arg;
     struct series *versions[STATS_VERSIONS];            /* by cell; NULL: not tracked */
     struct endpoint_series *endpoints[STATS_ENDPOINTS]; /* by cell */
 };
@@ -193,7 +195,8 @@ void sampler_endpoint_totals(const struct stats *st, uint32_t cell,
             out->requests += stat_get(&e->requests);
             out->errors += stat_get(&e->errors);
             out->connect_failed += stat_get(&e->connect_failed);
-            out->ejections += stat_get(&e->ejections);
+            for (int k = 0; k < STATS_NEJECTED; k++)
+                out->ejections[k] += stat_get(&e->ejections[k]);
             out->ejected += stat_get(&e->ejected_until_us) > now;
             out->in_flight += stat_get(&e->in_flight);
             out->connections += stat_get(&e->connections);
@@ -301,6 +304,34 @@ static void sample_version(struct sampler *s, struct series *v, uint64_t now_us)
     v->n++;
 }
 
+/* Has the time come to say something about ejections of E? */
+static bool ejection_news(const struct endpoint_series *e,
+                          const struct sampler_endpoint_totals *now, struct sampler_ejection *x)
+{
+    bool more = false;
+
+    for (int k = 0; k < STATS_NEJECTED; k++)
+        if (now->ejections[k] > e->last.ejections[k]) {
+            x->why = (enum stats_ejection)k;
+            more = true;
+        }
+    x->workers = now->ejected;
+    return (more && now->ejected) || (e->last.ejected && !now->ejected);
+}
+
+static void tell_ejections(const struct sampler *s, const struct endpoint_series *e,
+                           const struct sampler_endpoint_totals *now)
+{
+    struct sampler_ejection x = {0};
+
+    if (!s->ejection || !ejection_news(e, now, &x))
+        return;
+    x.endpoint = str_of(e->name);
+    x.service = str_cut(&x.endpoint, '/');
+    x.version = str_cut(&x.endpoint, '/');
+    s->ejection(s->ejection_arg, &x);
+}
+
 static void sample_endpoint(struct sampler *s, struct endpoint_series *e, uint64_t now_us)
 {
     struct endpoint_slot *slot = &e->slots[e->n % SAMPLER_SECONDS];
@@ -310,6 +341,7 @@ static void sample_endpoint(struct sampler *s, struct endpoint_series *e, uint64
     slot->span_us = now_us - e->at_us;
     slot->requests = diff(now.requests, e->last.requests);
     slot->errors = diff(now.errors, e->last.errors);
+    tell_ejections(s, e, &now);
     e->last = now;
     e->at_us = now_us;
     e->n++;
@@ -440,6 +472,12 @@ struct sampler *sampler_new(struct loop *l, const struct stats *stats)
     timer_init(&s->timer, l, on_second, s);
     timer_start(&s->timer, PERIOD_MS);
     return s;
+}
+
+void sampler_on_ejection(struct sampler *s, sampler_ejection_cb *cb, void *arg)
+{
+    s->ejection = cb;
+    s->ejection_arg = arg;
 }
 
 void sampler_free(struct sampler *s)

@@ -23,6 +23,17 @@ struct sampler;
 /* STATS is borrowed, mapped read-only. Samples once a second by itself. */
 struct sampler *sampler_new(struct loop *l, const struct stats *stats);
 void sampler_free(struct sampler *s);
+
+/* Workers have begun to leave an endpoint alone since the last sample, or none does any more.
+ */
+struct sampler_ejection {
+    struct str service, version, endpoint;
+    uint64_t workers;        /* that do so now; 0: it is back with all */
+    enum stats_ejection why; /* the newest reason, if it is not back */
+};
+typedef void sampler_ejection_cb(void *arg, const struct sampler_ejection *e);
+/* CB is called once a sample and endpoint at most, from the loop. */
+void sampler_on_ejection(struct sampler *s, sampler_ejection_cb *cb, void *arg);
 /* Sample the cells that C names (cell 0 is skipped); C may be freed afterwards. Cells that keep
  * their name keep their samples. */
 void sampler_track(struct sampler *s, const struct conf *c);
@@ -52,7 +63,8 @@ bool sampler_exemplar(const struct stats *stats, uint32_t cell, int first, int l
 void sampler_held(const struct stats *stats, uint32_t cell, uint64_t held[STATS_NHELD]);
 
 struct sampler_endpoint_totals {
-    uint64_t requests, errors, connect_failed, ejections;
+    uint64_t requests, errors, connect_failed;
+    uint64_t ejections[STATS_NEJECTED];
     uint64_t in_flight, connections, idle; /* gauges */
     uint64_t ejected;                      /* workers that avoid it now */
 };

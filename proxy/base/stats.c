@@ -71,6 +71,17 @@ const char *stats_mirror_name(enum stats_mirror m)
     return names[m];
 }
 
+const char *stats_ejection_name(enum stats_ejection e)
+{
+    static const char *const names[] = {
+#define X(id, name) name,
+        STATS_EJECTIONS(X)
+#undef X
+    };
+
+    return names[e];
+}
+
 int stats_create(unsigned workers)
 {
     int fd = memfd_create("sluice-stats", MFD_CLOEXEC | MFD_ALLOW_SEALING);

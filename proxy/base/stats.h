@@ -125,9 +125,25 @@ struct stats_version {
     struct exemplar_slot exemplars[EXEMPLARS]; /* of duration; they go with the worker */
 };
 
+/* Why a worker leaves an endpoint alone, as labels of sluice_endpoint_ejections_total{reason}.
+ */
+#define STATS_EJECTIONS(X)                                                                     \
+    X(ROW, "consecutive_errors")                                                               \
+    X(SHARE, "failure_share")                                                                  \
+    X(SLOW, "latency_factor")                                                                  \
+    X(RELAPSE, "relapse") /* it came back and failed before it answered */
+enum stats_ejection {
+#define X(id, name) STATS_EJECTED_##id,
+    STATS_EJECTIONS(X)
+#undef X
+        STATS_NEJECTED
+};
+const char *stats_ejection_name(enum stats_ejection e);
+
 struct stats_endpoint {
-    stat_t requests, errors, connect_failed, ejections; /* counters */
-    stat_t in_flight, connections, idle;                /* gauges */
+    stat_t requests, errors, connect_failed; /* counters, as are */
+    stat_t ejections[STATS_NEJECTED];
+    stat_t in_flight, connections, idle; /* gauges */
     stat_t ejected_until_us; /* gauge: clock_mono_us; in the future: this worker avoids it */
 };
 

@@ -50,7 +50,7 @@ static void teach(struct attempt *a, int status)
     if (!c->enabled)
         return;
     if (status && status < 500)
-        outlier_answered(a->endpoint);
+        (void)outlier_answered(&s->version->balance, c, a->endpoint, s->upstream_us, now);
     else
         (void)outlier_failed(&s->version->balance, c, a->endpoint, now);
 }
@@ -255,10 +255,13 @@ void attempt_lose(struct attempt *a)
 {
     uint64_t now = loop_now_us(a->plane->loop);
     uint64_t took = a->forwarded_us ? now - a->forwarded_us : 0;
+    const struct conf_outlier *c = &a->stream->service->conf->outlier;
 
     hedge_observe(a);
     if (took > latency_at(&a->endpoint->latency, now)) /* at least so long */
         latency_observe(&a->endpoint->latency, took, now);
+    if (c->enabled && took)
+        (void)outlier_outrun(&a->stream->version->balance, c, a->endpoint, took, now);
     attempt_finish(a);
 }
 

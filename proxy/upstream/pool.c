@@ -186,13 +186,13 @@ uint64_t pool_trim(struct pool *p, uint64_t n)
     return closed;
 }
 
-void pool_eject(struct endpoint *ep, uint64_t until_us)
+void pool_eject(struct endpoint *ep, uint64_t until_us, enum stats_ejection why)
 {
     ep->ejected_until_us = until_us;
     ep->pool->ejections++;
     publish(ep);
     if (ep->cell && ep->cell < STATS_ENDPOINTS)
-        stat_add(&ep->pool->stats->endpoints[ep->cell].ejections, 1);
+        stat_add(&ep->pool->stats->endpoints[ep->cell].ejections[why], 1);
 }
 
 void pool_opened(struct endpoint *ep)

@@ -13,11 +13,20 @@
 #include "proxy/event/tls_client.h"
 #include "proxy/upstream/breaker.h"
 #include "proxy/upstream/latency.h"
+#include "proxy/upstream/record.h"
 
 #define POOL_IDLE_TOTAL 1024  /* idle connections to one endpoint, all workers together */
 #define POOL_IDLE_MS    50000 /* below the keep-alive time of common servers (60-75 s) */
 
 struct upconn;
+
+struct standing {           /* what outlier.c remembers of an endpoint; zeroed at first */
+    uint32_t failed_in_row; /* since the last good answer */
+    uint32_t pauses;        /* close to each other */
+    uint32_t unjudged;      /* answers since its times were looked at */
+    bool on_trial;          /* back from a pause, no good answer yet */
+    struct record record;
+};
 
 struct endpoint { /* owned by the pool */
     uint32_t magic;
@@ -37,11 +46,10 @@ struct endpoint { /* owned by the pool */
     unsigned idle_count;
     uint32_t cell; /* stats cell of the newest snapshot */
     struct latency latency;
-    unsigned failed_in_row;    /* outlier: failures since the last good answer */
-    unsigned pauses;           /* outlier: ejections close to each other */
+    struct standing standing;
     uint64_t up_since_us;      /* it came up beside others; 0: it always was */
     uint64_t up_in;            /* the last snapshot, as they are counted, that said it is up */
-    uint64_t ejected_until_us; /* outlier: 0 or a time of the past: not ejected */
+    uint64_t ejected_until_us; /* 0 or a time of the past: not ejected */
     TAILQ_HEAD(upconn_list, upconn) idle;
 };
 
@@ -77,7 +85,7 @@ struct upconn *pool_take(struct endpoint *ep);
 uint64_t pool_trim(struct pool *p, uint64_t n);
 
 /* No traffic for EP until UNTIL_US, as far as others can take it. */
-void pool_eject(struct endpoint *ep, uint64_t until_us);
+void pool_eject(struct endpoint *ep, uint64_t until_us, enum stats_ejection why);
 
 /* For upconn: a connection was opened, is gone, becomes idle (false: no room, close it), stops
  * being idle. */

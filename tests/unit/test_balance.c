@@ -27,7 +27,7 @@ static struct balance balance_of(enum conf_balance policy, uint32_t n, uint32_t 
 
     for (unsigned i = 0; i < MANY; i++) {
         snprintf(names[i], sizeof(names[i]), "10.0.0.%u:80", i);
-        eps[i] = (struct endpoint){.name = names[i], .pool = &pool};
+        eps[i] = (struct endpoint){.name = names[i], .pool = &pool, .cell = i + 1};
         targets[i] = (struct target){.ep = &eps[i], .up = true, .weight = 1};
     }
     rng_seed(&rng, 1);
@@ -248,7 +248,7 @@ START_TEST(ring_hash_moves_only_the_keys_of_who_went)
         ck_assert_uint_gt(hits[i], KEYS / MANY / 2);
         ck_assert_uint_lt(hits[i], KEYS / MANY * 2);
     }
-    pool_eject(&eps[4], now_us + 1000);
+    pool_eject(&eps[4], now_us + 1000, STATS_EJECTED_ROW);
     for (uint32_t k = 0; k < KEYS; k++) {
         uint32_t i = pick(&b, hash_mix(k), NULL);
 
@@ -316,10 +316,10 @@ START_TEST(an_ejected_endpoint_comes_back_by_itself)
     struct balance b = balance_of(CONF_BALANCE_ROUND_ROBIN, 2, 0);
 
     (void)pick(&b, 0, NULL);
-    pool_eject(&eps[0], now_us + 500);
+    pool_eject(&eps[0], now_us + 500, STATS_EJECTED_ROW);
     for (int i = 0; i < 4; i++)
         ck_assert_uint_eq(pick(&b, 0, NULL), 1);
-    pool_eject(&eps[1], now_us + 500); /* all: then it does not count */
+    pool_eject(&eps[1], now_us + 500, STATS_EJECTED_ROW); /* all: then it does not count */
     ck_assert_uint_ne(pick(&b, 0, NULL), pick(&b, 0, NULL));
     now_us += 500;
     ck_assert_uint_ne(pick(&b, 0, NULL), pick(&b, 0, NULL));
@@ -327,7 +327,12 @@ START_TEST(an_ejected_endpoint_comes_back_by_itself)
 }
 END_TEST
 
-static const struct conf_outlier outlier = {true, 3, 1000, 50};
+static const struct conf_outlier outlier = {.enabled = true,
+                                            .consecutive_errors = 3,
+                                            .window_ms = 1000,
+                                            .min_requests = 10,
+                                            .eject_ms = 1000,
+                                            .max_ejected = 50};
 
 static bool fail_in_row(struct balance *b, struct endpoint *ep, int n)
 {
@@ -338,21 +343,136 @@ static bool fail_in_row(struct balance *b, struct endpoint *ep, int n)
     return ejected;
 }
 
+static void answer(struct balance *b, const struct conf_outlier *c, struct endpoint *ep,
+                   uint64_t took_us)
+{
+    ck_assert(!outlier_answered(b, c, ep, took_us, now_us));
+}
+
 START_TEST(errors_in_a_row_eject_and_pauses_grow)
 {
     struct balance b = balance_of(CONF_BALANCE_ROUND_ROBIN, 4, 0);
 
     ck_assert(!fail_in_row(&b, &eps[0], 2));
-    outlier_answered(&eps[0]);
+    answer(&b, &outlier, &eps[0], 1);
     ck_assert(!fail_in_row(&b, &eps[0], 2));
     ck_assert(fail_in_row(&b, &eps[0], 1));
     ck_assert_uint_eq(eps[0].ejected_until_us, now_us + 1000000);
     now_us += 1000000;
+    answer(&b, &outlier, &eps[0], 1);
     ck_assert(fail_in_row(&b, &eps[0], 3));
     ck_assert_uint_eq(eps[0].ejected_until_us, now_us + 2000000);
     now_us += 2000000 + OUTLIER_GROWTH_MAX * 1000000 + 1;
     ck_assert(fail_in_row(&b, &eps[0], 3));
     ck_assert_uint_eq(eps[0].ejected_until_us, now_us + 1000000);
+}
+END_TEST
+
+START_TEST(who_comes_back_must_answer_before_it_fails)
+{
+    struct balance b = balance_of(CONF_BALANCE_ROUND_ROBIN, 4, 0);
+
+    ck_assert(fail_in_row(&b, &eps[0], 3));
+    answer(&b, &outlier, &eps[0], 1); /* the end of what began before says nothing */
+    for (uint64_t pause = 2; pause <= OUTLIER_GROWTH_MAX + 3; pause++) {
+        now_us = eps[0].ejected_until_us;
+        ck_assert(fail_in_row(&b, &eps[0], 1));
+        ck_assert_uint_eq(eps[0].ejected_until_us,
+                          now_us + (pause < OUTLIER_GROWTH_MAX ? pause : OUTLIER_GROWTH_MAX) *
+                                       1000000);
+    }
+    now_us = eps[0].ejected_until_us;
+    answer(&b, &outlier, &eps[0], 1);
+    ck_assert(!fail_in_row(&b, &eps[0], 2));
+    ck_assert_uint_eq(stat_get(&slab.endpoints[1].ejections[STATS_EJECTED_ROW]), 1);
+    ck_assert_uint_eq(stat_get(&slab.endpoints[1].ejections[STATS_EJECTED_RELAPSE]),
+                      OUTLIER_GROWTH_MAX + 2);
+}
+END_TEST
+
+START_TEST(a_share_of_failures_ejects_when_there_are_enough)
+{
+    struct balance b = balance_of(CONF_BALANCE_ROUND_ROBIN, 4, 0);
+    struct conf_outlier c = outlier;
+
+    c.consecutive_errors = 0;
+    c.failure_share = 50;
+    for (int i = 0; i < 4; i++) {
+        answer(&b, &c, &eps[0], 1);
+        ck_assert(!outlier_failed(&b, &c, &eps[0], now_us)); /* half, of too few */
+    }
+    now_us += 1000000;
+    for (int i = 0; i < 3; i++) /* what was before the window is forgotten */
+        ck_assert(!outlier_failed(&b, &c, &eps[0], now_us));
+    for (int i = 0; i < 6; i++)
+        answer(&b, &c, &eps[0], 1);
+    now_us += 500000; /* the other half of the window counts as well */
+    ck_assert(!outlier_failed(&b, &c, &eps[0], now_us));
+    ck_assert(!outlier_failed(&b, &c, &eps[0], now_us));
+    ck_assert(outlier_failed(&b, &c, &eps[0], now_us)); /* 6 of 12 */
+    ck_assert_uint_eq(stat_get(&slab.endpoints[1].ejections[STATS_EJECTED_SHARE]), 1);
+    c.failure_share = 0;
+    for (int i = 0; i < 100; i++)
+        ck_assert(!outlier_failed(&b, &c, &eps[1], now_us));
+}
+END_TEST
+
+/* N answers of each of the first four endpoints, the first one's in SLOW_US, the others' in 20
+ * ms. True: the first one got a pause. */
+static bool race(struct balance *b, const struct conf_outlier *c, int n, uint64_t slow_us)
+{
+    bool ejected = false;
+
+    for (int i = 0; i < n; i++)
+        for (uint32_t k = 0; k < 4; k++) {
+            bool out = outlier_answered(b, c, &eps[k], k ? 20000 : slow_us, now_us);
+
+            ck_assert(!out || k == 0);
+            ejected |= out;
+        }
+    return ejected;
+}
+
+START_TEST(who_is_far_slower_than_the_others_is_ejected)
+{
+    struct balance b = balance_of(CONF_BALANCE_ROUND_ROBIN, 4, 0);
+    struct conf_outlier c = outlier;
+
+    c.latency_factor = 3;
+    ck_assert(!race(&b, &c, 100, 55000));
+    b = balance_of(CONF_BALANCE_ROUND_ROBIN, 4, 0);
+    ck_assert(!race(&b, &c, 9, 65000)); /* too few */
+    ck_assert(race(&b, &c, 11, 65000));
+    ck_assert_uint_eq(stat_get(&slab.endpoints[1].ejections[STATS_EJECTED_SLOW]), 1);
+    b = balance_of(CONF_BALANCE_ROUND_ROBIN, 4, 0);
+    c.latency_factor = 1;
+    ck_assert(!race(&b, &c, 100, 29000)); /* by less than counts */
+    b = balance_of(CONF_BALANCE_ROUND_ROBIN, 2, 0);
+    ck_assert(!race(&b, &c, 100, 90000)); /* one other says nothing */
+}
+END_TEST
+
+START_TEST(one_endless_answer_is_not_a_slow_endpoint)
+{
+    struct balance b = balance_of(CONF_BALANCE_ROUND_ROBIN, 4, 0);
+    struct conf_outlier c = outlier;
+
+    c.latency_factor = 3;
+    answer(&b, &c, &eps[0], 60000000);
+    ck_assert(!race(&b, &c, 30, 20000));
+}
+END_TEST
+
+START_TEST(logarithms_come_back)
+{
+    for (uint64_t us = 1; us < 1ull << 40; us += us / 7 + 1) {
+        uint64_t back = record_unlog(record_log(us));
+
+        ck_assert_uint_le(back, us);
+        ck_assert_uint_ge(back + us / 250 + 1, us);
+    }
+    ck_assert_uint_eq(record_log(0), 0);
+    ck_assert_uint_ge(record_log(UINT64_MAX), 63 * 256);
 }
 END_TEST
 
@@ -412,6 +532,11 @@ int main(void)
     tcase_add_test(t, endpoints_that_are_down_get_nothing_unless_too_few_are_up);
     tcase_add_test(t, an_ejected_endpoint_comes_back_by_itself);
     tcase_add_test(t, errors_in_a_row_eject_and_pauses_grow);
+    tcase_add_test(t, who_comes_back_must_answer_before_it_fails);
+    tcase_add_test(t, a_share_of_failures_ejects_when_there_are_enough);
+    tcase_add_test(t, who_is_far_slower_than_the_others_is_ejected);
+    tcase_add_test(t, one_endless_answer_is_not_a_slow_endpoint);
+    tcase_add_test(t, logarithms_come_back);
     tcase_add_test(t, no_more_than_the_share_is_ejected);
     tcase_add_test(t, the_retry_budget_is_a_share_of_a_window);
     suite_add_tcase(s, t);
