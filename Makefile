@@ -26,7 +26,7 @@ ifeq ($(VERSION),)
 VERSION := 0.0.0
 endif
 
-PKGS := libevent openssl jansson hiredis libcurl libcares sqlite3 libpcre2-8
+PKGS := libevent openssl jansson hiredis libcurl libcares sqlite3 libpcre2-8 libnghttp2
 HAVE_PKGS := $(shell pkg-config --exists $(PKGS) 2>/dev/null && echo yes)
 PKG_CFLAGS := $(if $(HAVE_PKGS),$(shell pkg-config --cflags $(PKGS)))
 # Built in when it is there; at run time the kernel has its say.
@@ -71,7 +71,7 @@ LIB := $(B)/libsluice.a
 BINS := $(B)/sluice $(B)/sluice-control $(B)/sluicectl
 UNITS := $(patsubst tests/unit/%.c,$(B)/tests/%,$(sort $(wildcard tests/unit/test_*.c)))
 
-BASE_LIBS := -levent_core -levent_extra -lcrypto -lpcre2-8 $(URING_LIBS) -lm
+BASE_LIBS := -lnghttp2 -levent_core -levent_extra -lcrypto -lpcre2-8 $(URING_LIBS) -lm
 LIBS.sluice := -ljansson -lssl $(BASE_LIBS)
 LIBS.sluice-control := -ljansson -lsqlite3 -lcurl -lcares -lhiredis $(BASE_LIBS)
 LIBS.sluicectl := -ljansson -lcurl $(BASE_LIBS)

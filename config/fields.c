@@ -127,7 +127,8 @@ static const struct word cert_auth_words[] = {{"inherit", CONF_AUTH_INHERIT},
 static const struct word tls_words[] = {{"1.2", 2}, {"1.3", 3}, {NULL, 0}};
 static const struct word verify_words[] = {
     {"full", CONF_VERIFY_FULL}, {"ca", CONF_VERIFY_CA}, {"none", CONF_VERIFY_NONE}, {NULL, 0}};
-static const struct word protocol_words[] = {{"http/1.1", CONF_PROTOCOL_HTTP1}, {NULL, 0}};
+static const struct word protocol_words[] = {
+    {"http/1.1", CONF_PROTOCOL_HTTP1}, {"h2", CONF_PROTOCOL_HTTP2}, {NULL, 0}};
 static const struct word lenient_words[] = {{"bare_lf", 1 << STATS_BAD_BARE_LF},
                                             {"obs_fold", 1 << STATS_BAD_OBS_FOLD},
                                             {"ctl_value", 1 << STATS_BAD_FIELD_VALUE},
@@ -233,7 +234,8 @@ static const struct field listener_fields[] = {
      .of = &proxy_protocol_table, .absent = no_proxy_protocol, .computed = "no header is read",
      .doc = "A PROXY header says who the client is"},
     {"protocols", FIELD_WORDS, AT(conf_listener, protocols), .words = protocol_words,
-     .fallback = "http/1.1", .doc = "What is spoken here; with TLS offered by ALPN"},
+     .fallback = "http/1.1",
+     .doc = "What is spoken here; with TLS offered by ALPN, else told by the first bytes"},
     {"http1_lenient", FIELD_WORDS, AT(conf_listener, http1_lenient), .words = lenient_words,
      .computed = "nothing",
      .doc = "Malformed requests that are mended and forwarded instead of refused; each use is "

@@ -320,7 +320,7 @@ struct conf_listener_tls {
     enum conf_client_auth client_auth;
 };
 
-enum { CONF_PROTOCOL_HTTP1 = 1 }; /* bits of conf_listener.protocols */
+enum { CONF_PROTOCOL_HTTP1 = 1, CONF_PROTOCOL_HTTP2 = 2 }; /* bits of conf_listener.protocols */
 struct conf_client_timeouts {
     uint64_t head_ms, idle_ms, stall_ms;
 };

@@ -8,7 +8,7 @@
 set -eu
 
 build="gcc make pkg-config libevent-dev libssl-dev libjansson-dev libhiredis-dev
-libcurl4-openssl-dev libc-ares-dev libsqlite3-dev libpcre2-dev"
+libcurl4-openssl-dev libc-ares-dev libsqlite3-dev libpcre2-dev libnghttp2-dev"
 run="liburing-dev python3 redis-server check curl openssl dnsmasq-base"
 extra="clang libclang-rt-14-dev clang-format clang-tidy cppcheck mandoc haproxy nginx wrk
 nghttp2-client strace procps goaccess prometheus node-llhttp
@@ -28,7 +28,7 @@ done
 
 if ! command -v dpkg-query >/dev/null 2>&1; then
     [ $install = no ] && [ $check = no ] && echo "needed (Debian names):" $packages
-    pkg-config --exists libevent openssl jansson hiredis libcurl libcares sqlite3 libpcre2-8 || {
+    pkg-config --exists libevent openssl jansson hiredis libcurl libcares sqlite3 libpcre2-8 libnghttp2 || {
         echo "deps: this is not Debian; install the equivalents of:" $build >&2
         exit 1
     }

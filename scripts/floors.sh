@@ -15,7 +15,7 @@ BEGIN {
     seen["proxy/http"] = seen["proxy/route"] = 1
     room["event2/"] = "^proxy/event/|^control/link/"
     room["openssl/"] = "^proxy/event/"
-    room["nghttp2/"] = "^proxy/http/"
+    room["nghttp2/"] = "^proxy/http/h2_"
     room["jansson.h"] = "^config/|^control/"
     room["curl/"] = "^control/link/|^control/ctl/"
     room["ares.h"] = "^control/link/"

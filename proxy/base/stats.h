@@ -172,7 +172,8 @@ struct stats_endpoint {
     X(UPGRADE, "upgrade")                                                                      \
     X(TIMEOUT, "timeout")                                                                      \
     X(RESPONSE, "response")                                                                    \
-    X(PROXY_HEADER, "proxy_header")
+    X(PROXY_HEADER, "proxy_header")                                                            \
+    X(HTTP2, "http2")
 enum stats_violation {
 #define X(id, name) STATS_BAD_##id,
     STATS_VIOLATIONS(X)

@@ -148,6 +148,7 @@ static const struct {
     const char *name;
 } protocols[] = {
     /* The first that both sides speak is taken. */
+    {TLS_HTTP2, "h2"},
     {TLS_HTTP1, "http/1.1"},
 };
 

@@ -8,7 +8,7 @@
 #include "proxy/base/arena.h"
 #include "proxy/base/check.h"
 
-enum tls_protocol { TLS_HTTP1 = 1 }; /* bits: what is agreed on by ALPN */
+enum tls_protocol { TLS_HTTP1 = 1, TLS_HTTP2 = 2 }; /* bits: what is agreed on by ALPN */
 enum tls_client_auth { TLS_AUTH_NONE, TLS_AUTH_REQUEST, TLS_AUTH_REQUIRE };
 
 struct tls_cert_spec {

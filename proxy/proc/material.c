@@ -151,7 +151,8 @@ static void try_listener(struct reading *r, struct str pointer,
 
 static uint32_t protocols_of(unsigned bits)
 {
-    return bits & CONF_PROTOCOL_HTTP1 ? TLS_HTTP1 : 0;
+    return (bits & CONF_PROTOCOL_HTTP1 ? TLS_HTTP1 : 0) |
+           (bits & CONF_PROTOCOL_HTTP2 ? TLS_HTTP2 : 0);
 }
 
 static void read_listener(struct reading *r, const struct conf_listener *c,

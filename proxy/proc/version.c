@@ -4,6 +4,7 @@
 
 #include "config/library.h"
 #include "proxy/event/libraries.h"
+#include "proxy/http/h2_version.h"
 
 #if defined(__clang__)
 #define COMPILER "clang " __clang_version__
@@ -40,6 +41,7 @@ void version_print(FILE *out)
     fprintf(out, "sluice %s\n", SLUICE_VERSION);
     fprintf(out, "libevent %s\n", library_libevent());
     fprintf(out, "%s\n", library_openssl());
+    fprintf(out, "nghttp2 %s\n", h2_library());
     fprintf(out, "jansson %s\n", library_jansson());
     fprintf(out, "built with %s,", COMPILER);
     for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++)

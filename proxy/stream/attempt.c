@@ -166,7 +166,7 @@ static bool send_request(struct attempt *a)
     if (!s->hold && s->kept.n)
         (void)upconn_copy(a->conn, s->kept);
     if (s->up == HALF_ENDED)
-        upconn_end(a->conn, h1_body_trailers(&s->body));
+        upconn_end(a->conn, s->trailers);
     return true;
 }
 
@@ -283,7 +283,7 @@ bool attempt_body(struct attempt *a, struct block *b)
 
 void attempt_body_end(struct attempt *a)
 {
-    upconn_end(a->conn, h1_body_trailers(&a->stream->body));
+    upconn_end(a->conn, a->stream->trailers);
     if (!a->answered)
         deadline_start(&a->patience, a->stream->service->per_try);
     if (a->forwarded_us)

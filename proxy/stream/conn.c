@@ -7,7 +7,9 @@
 #include "proxy/stream/conn.h"
 
 #include "proxy/http/h1_block.h"
+#include "proxy/http/h2_session.h"
 #include "proxy/http/head_write.h"
+#include "proxy/stream/conn2.h"
 #include "proxy/stream/metrics.h"
 
 #include <arpa/inet.h>
@@ -21,7 +23,8 @@
 
 #define TO(s) (1u << CONN_##s)
 static const unsigned conn_edge[CONN_NSTATES] = {
-    [CONN_IDLE] = TO(HEAD) | TO(CLOSED),
+    [CONN_IDLE] = TO(HEAD) | TO(HTTP2) | TO(CLOSED),
+    [CONN_HTTP2] = TO(CLOSING) | TO(CLOSED),
     [CONN_HEAD] = TO(BODY) | TO(BUSY) | TO(CLOSING) | TO(CLOSED),
     [CONN_BODY] = TO(BUSY) | TO(CLOSING) | TO(LINGER) | TO(CLOSED),
     [CONN_BUSY] = TO(IDLE) | TO(TUNNEL) | TO(CLOSING) | TO(CLOSED),
@@ -57,7 +60,10 @@ void conn_close(struct conn *c)
 
     if (c->state == CONN_CLOSED)
         return;
-    if (c->stream) {
+    if (c->state == CONN_HTTP2) {
+        conn2_close(c->conn2, END_DRAINED);
+        c->conn2 = NULL;
+    } else if (c->stream) {
         c->cut = true;
         stream_finish(c->stream, END_DRAINED); /* comes back through on_over */
         return;
@@ -120,6 +126,13 @@ static void close_politely(struct conn *c)
     io_want_drained(&c->io);
 }
 
+void conn_finish(struct conn *c)
+{
+    conn2_close(c->conn2, END_CLIENT_ABORT);
+    c->conn2 = NULL;
+    close_politely(c);
+}
+
 /* ---- deadlines ---- */
 
 static void on_send_stalled(struct conn *c)
@@ -155,6 +168,9 @@ static void on_deadline(void *arg)
             on_send_stalled(c);
         else
             io_resume(&c->io); /* it takes long: a client that goes away is noticed now */
+        break;
+    case CONN_HTTP2:
+        conn2_deadline(c->conn2);
         break;
     case CONN_TUNNEL:
     case CONN_CLOSING:
@@ -288,7 +304,7 @@ static void after_body(struct conn *c, enum h1_body_event e, bool more)
         conn_enter(c, CONN_BUSY);
         if (!c->sending)
             deadline_stop(&c->deadline);
-        stream_body_end(c->stream);
+        stream_body_end(c->stream, h1_body_trailers(&c->stream->body));
     } else if (c->io.eof) {
         stream_fail(c->stream, END_CLIENT_ABORT, 0, STR_NONE);
     } else if (more) {
@@ -374,12 +390,44 @@ static void read_tunnel(struct conn *c)
         io_pause(&c->io);
 }
 
+/* ---- HTTP/2 ---- */
+
+static void speak_http2(struct conn *c)
+{
+    conn_enter(c, CONN_HTTP2);
+    c->conn2 = conn2_new(c);
+    if (c->io.in)
+        conn2_read(c->conn2);
+}
+
+/* By prior knowledge (RFC 9113 3.3): what the first bytes say, if they are enough to say it. */
+static void read_first(struct conn *c)
+{
+    const struct conf_listener *l = c->listener->conf;
+    unsigned spoken = l ? l->protocols : CONF_PROTOCOL_HTTP1;
+    struct str preface = H2_PREFACE, in = block_str(c->io.in);
+
+    in.n = in.n < preface.n ? in.n : preface.n;
+    if (!c->kept_end && !c->tls && (spoken & CONF_PROTOCOL_HTTP2) &&
+        memcmp(in.p, preface.p, in.n) == 0) {
+        if (in.n == preface.n)
+            speak_http2(c);
+    } else if (spoken & CONF_PROTOCOL_HTTP1) {
+        begin(c);
+        read_head(c);
+    } else {
+        conn_close(c);
+    }
+}
+
 static void conn_read(struct conn *c)
 {
     switch (c->state) {
     case CONN_IDLE:
-        begin(c);
-        read_head(c);
+        read_first(c);
+        break;
+    case CONN_HTTP2:
+        conn2_read(c->conn2);
         break;
     case CONN_HEAD:
         read_head(c);
@@ -581,6 +629,10 @@ static const struct codec_ops conn_ops = {
 
 static void on_drained(struct conn *c)
 {
+    if (c->state == CONN_HTTP2) {
+        conn2_drained(c->conn2);
+        return;
+    }
     if (c->state == CONN_CLOSING) {
         if (c->close && !c->io.eof)
             linger(c);
@@ -594,11 +646,20 @@ static void on_drained(struct conn *c)
         stream_resume(c->stream);
 }
 
-/* The handshake is over. The codec would be chosen here, by ALPN: so far there is one. */
+/* The handshake is over, and with it, by ALPN, it is settled what is spoken. */
 static void on_secured(struct conn *c)
 {
     c->tls = io_tls_facts(&c->io);
     deadline_start(&c->deadline, c->listener->idle);
+    if (c->tls->protocol == TLS_HTTP2)
+        speak_http2(c);
+}
+
+/* Streams end as a client that goes away ends them. */
+static void http2_gone(struct conn *c)
+{
+    conn2_close(c->conn2, END_CLIENT_ABORT);
+    conn_close(c);
 }
 
 /*
@@ -608,8 +669,10 @@ static void on_secured(struct conn *c)
  */
 static void on_eof(struct conn *c)
 {
-    if (c->state == CONN_TUNNEL)
-        stream_body_end(c->stream);
+    if (c->state == CONN_HTTP2)
+        http2_gone(c);
+    else if (c->state == CONN_TUNNEL)
+        stream_body_end(c->stream, STR_NONE);
     else if (c->state == CONN_HEAD || c->state == CONN_BODY)
         stream_fail(c->stream, END_CLIENT_ABORT, 0, STR_NONE);
     else if (c->state == CONN_IDLE || c->state == CONN_LINGER)
@@ -618,7 +681,9 @@ static void on_eof(struct conn *c)
 
 static void on_gone(struct conn *c)
 {
-    if (c->stream && c->stream->tunnel)
+    if (c->state == CONN_HTTP2)
+        http2_gone(c);
+    else if (c->stream && c->stream->tunnel)
         stream_finish(c->stream, END_TUNNEL);
     else if (c->stream)
         stream_fail(c->stream, END_CLIENT_ABORT, 0, STR_NONE);
@@ -703,6 +768,8 @@ void conn_open(struct listener *l, int fd, const struct sockaddr *peer)
 
 void conn_drain(struct conn *c)
 {
-    if (c->state == CONN_IDLE)
+    if (c->state == CONN_HTTP2)
+        conn2_drain(c->conn2);
+    else if (c->state == CONN_IDLE)
         conn_close(c);
 }

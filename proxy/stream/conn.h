@@ -14,6 +14,7 @@
     X(HEAD, "in a request's head")                                                             \
     X(BODY, "in a request's body")                                                             \
     X(BUSY, "the request is read, its answer is not complete")                                 \
+    X(HTTP2, "the first bytes were those of HTTP/2: conn2.h")                                  \
     X(TUNNEL, "switched to another protocol: bytes are passed on")                             \
     X(CLOSING, "the last output is being sent")                                                \
     X(LINGER, "FIN is sent; input is thrown away so that the answer is received")              \
@@ -32,13 +33,16 @@ struct conn { /* owned by the plane, from conn_open to conn_close */
     struct listener *listener; /* it came in there */
     LIST_ENTRY(conn) link;
     struct io io;
-    struct stream *stream;    /* owned; NULL while IDLE */
+    union {
+        struct stream *stream; /* owned; NULL while IDLE; not in HTTP2 */
+        struct conn2 *conn2;   /* owned; in HTTP2 */
+    };
     struct block *held;       /* the head's block, when the body outgrew it */
     struct deadline deadline; /* what it is for follows from the state */
     struct post next;         /* go on with bytes that are here already */
     struct grave grave;
     const struct io_tls_facts *tls; /* the io's; NULL: plain */
-    uint32_t kept_end;              /* end of the body bytes that are kept in io.in */
+    uint32_t kept_end;              /* end of the body bytes kept in io.in; 0: no request yet */
     uint32_t waiting_bytes;         /* untaken when the deadline was started: to see progress */
     uint32_t discarded;             /* bytes thrown away in LINGER */
     bool close;                     /* no request after this one */
@@ -54,5 +58,7 @@ struct conn { /* owned by the plane, from conn_open to conn_close */
 void conn_open(struct listener *l, int fd, const struct sockaddr *peer);
 /* At once, whatever state it is in; an exchange ends as END_DRAINED. */
 void conn_close(struct conn *c);
+/* For conn2.c: it has said all it has to say. */
+void conn_finish(struct conn *c);
 /* The plane drains: close if idle, else after the exchange. */
 void conn_drain(struct conn *c);

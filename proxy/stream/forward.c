@@ -222,7 +222,10 @@ void forward_request(struct stream *s, struct message *m)
         head_write_known(&o, STR("X-Client-Cert-Subject"), subject);
     head_write_known(&o, STR("X-Request-Id"), s->request_id);
     put_traceparent(&o, s);
-    out_put(&o, s->req.minor ? STR("Via: 1.1 sluice\r\n") : STR("Via: 1.0 sluice\r\n"));
+    head_write_known(&o, STR("Via"),
+                     s->to.http2    ? STR("2.0 sluice")
+                     : s->req.minor ? STR("1.1 sluice")
+                                    : STR("1.0 sluice"));
     put_hop(s, &o);
     forward_attempts(s, &o);
     out_put(&o, s->flag_lines);

@@ -12,6 +12,7 @@
 #include "proxy/event/ring.h"
 #include "proxy/stream/attempt.h"
 #include "proxy/stream/conn.h"
+#include "proxy/stream/conn2.h"
 #include "proxy/stream/mirror.h"
 #include "proxy/stream/mirror_state.h"
 #include "proxy/stream/plane_state.h"
@@ -298,6 +299,7 @@ struct plane *plane_new(struct loop *l, const struct plane_options *o)
     pool_init(&p->shadows, &p->ios, p->deadlines, p->stats, o->workers);
     breakers_init(&p->pool.breakers, l, o->stats, o->slot, o->workers);
     slab_init(&p->conns, sizeof(struct conn), KEEP_CONNS);
+    conn2_slabs(&p->conn2s, &p->lanes);
     slab_init(&p->streams, sizeof(struct stream), KEEP_STREAMS);
     slab_init(&p->attempts, sizeof(struct attempt), KEEP_STREAMS);
     slab_init(&p->mirrors, sizeof(struct mirror), KEEP_MIRRORS);
@@ -324,6 +326,8 @@ static void on_grave(void *arg)
     io_set_release(&p->ios);
     deadlines_free(p->deadlines);
     slab_release(&p->conns);
+    slab_release(&p->conn2s);
+    slab_release(&p->lanes);
     slab_release(&p->streams);
     slab_release(&p->attempts);
     slab_release(&p->prefaces);

@@ -54,7 +54,7 @@ struct plane {
     struct deadline_queue *linger_queue, *expect_queue, *watch_queue;
     struct pool pool;
     struct pool shadows; /* connections for copies, apart from those that answer clients */
-    struct slab conns, streams, attempts, prefaces, mirrors;
+    struct slab conns, conn2s, lanes, streams, attempts, prefaces, mirrors;
     uint64_t snapshots;    /* applied so far */
     struct tables *tables; /* the newest snapshot; NULL before the first */
     struct flagset *flags; /* the newest flag set; NULL before the first */

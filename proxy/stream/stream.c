@@ -45,7 +45,7 @@ static void stream_enter(struct stream *s, enum stream_state to)
     s->entered_us[to] = loop_now_us(s->plane->loop);
 }
 
-static void release_body(struct stream *s)
+void stream_release_body(struct stream *s)
 {
     deadline_stop(&s->expect);
     if (!s->hold)
@@ -56,7 +56,7 @@ static void release_body(struct stream *s)
 
 static void on_expect_timeout(void *arg)
 {
-    release_body(CAST(stream, STREAM_MAGIC, arg));
+    stream_release_body(CAST(stream, STREAM_MAGIC, arg));
 }
 
 static void on_delayed(void *arg)
@@ -126,7 +126,9 @@ static void log_end(struct stream *s)
         .endpoint = s->endpoint_name,
         .end = ending_row(s->why)->word,
         .status = s->status,
-        .protocol = s->req.minor ? STR("HTTP/1.1") : STR("HTTP/1.0"),
+        .protocol = s->to.http2    ? STR("HTTP/2.0")
+                    : s->req.minor ? STR("HTTP/1.1")
+                                   : STR("HTTP/1.0"),
         .attempts = s->tries,
         .tls = s->to.tls ? str_of(s->to.tls->version) : STR_NONE,
     };
@@ -447,8 +449,9 @@ bool stream_body(struct stream *s, struct block *b)
     return true;
 }
 
-void stream_body_end(struct stream *s)
+void stream_body_end(struct stream *s, struct str trailers)
 {
+    s->trailers = trailers;
     s->up = HALF_ENDED;
     mirror_body_end(s);
     if (s->attempt) {
@@ -477,7 +480,7 @@ void stream_interim(struct stream *s, const struct message *m)
         s->to.ops->head(s->to.self, &relayed);
     }
     if (m->status == 100)
-        release_body(s);
+        stream_release_body(s);
 }
 
 void stream_answer(struct stream *s, const struct message *m)

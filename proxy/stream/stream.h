@@ -46,6 +46,7 @@ struct downstream {
     const struct listener *listener; /* NULL: nobody is trusted */
     int fd;                          /* borrowed: to ask for its addresses */
     const struct io_tls_facts *tls;  /* NULL: plain */
+    bool http2;
 };
 
 struct stream { /* owned by its conn, from stream_new to stream_finish */
@@ -96,6 +97,7 @@ struct stream { /* owned by its conn, from stream_new to stream_finish */
     struct timer *pause;      /* the arena's; NULL: there never was one */
     struct str endpoint_name; /* of the last attempt; the snapshot's */
     struct str kept;          /* what of the body is in memory, from its beginning */
+    struct str trailers;      /* of the request: lines, or empty */
     struct str request_id, trace_id;
     struct str host;         /* lower case, without port */
     struct str path;         /* normalised, without query */
@@ -122,7 +124,9 @@ void stream_try(struct stream *s);
  * takes the block over. False: enough for now, wait for ops->resume. */
 bool stream_body_kept(struct stream *s, struct str bytes);
 bool stream_body(struct stream *s, struct block *b);
-void stream_body_end(struct stream *s);
+void stream_body_end(struct stream *s, struct str trailers); /* lines; stay where they are */
+/* The body is not held back for 100 (Continue) any longer. */
+void stream_release_body(struct stream *s);
 /* The kept bytes moved or go away: no more attempts. */
 void stream_forget_body(struct stream *s);
 /* The client can take more of the answer. */
