@@ -332,13 +332,16 @@ static void die(struct h2_session *s)
 
 void h2_session_recv(struct h2_session *s, struct str in, uint64_t now_us)
 {
+    ssize_t done;
     size_t n;
 
     if (s->dead)
         return;
     n = h2_budget_look(&s->budget, in, now_us);
-    if (nghttp2_session_mem_recv(s->ng, (const uint8_t *)in.p, n) != (ssize_t)n ||
-        s->budget.why)
+    done = nghttp2_session_mem_recv(s->ng, (const uint8_t *)in.p, n);
+    if (done == NGHTTP2_ERR_FLOODED)
+        s->budget.why = "too many frames that ask for an answer";
+    if (done != (ssize_t)n || s->budget.why)
         die(s);
 }
 

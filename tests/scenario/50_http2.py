@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """HTTP/2 from clients to an HTTP/1.1 service: by prior knowledge and by ALPN, bodies and trailers
 both ways, interim, early and broken answers, many streams at once, one that nobody reads."""
+import importlib
 import json
 import pathlib
 import shutil
@@ -152,13 +153,27 @@ def tell(t):
     service = Service()
     t.started.append(service)
     port = free_port()
+    issue = importlib.import_module("27_tls").pki(t.directory)
+    pair = issue("web", "shop,127.0.0.1")
+    secure = free_port()
     s = t.sluice(listeners={"web": {"address": f"127.0.0.1:{port}",
-                                    "protocols": ["h2", "http/1.1"]}},
+                                    "protocols": ["h2", "http/1.1"]},
+                            "tls": {"address": f"127.0.0.1:{secure}",
+                                    "protocols": ["h2", "http/1.1"],
+                                    "tls": {"certificates": [pair]}}},
                  services={"shop": {"versions": {"v1": {"endpoints": [service.address]}}}},
                  routes=[{"path": "/", "host": "shop", "service": "shop"}])
     url = f"http://127.0.0.1:{port}"
     t.say("h2c by prior knowledge")
     meanings(t, url, service)
+    t.say("h2 by ALPN")
+    meanings(t, f"https://127.0.0.1:{secure}", service)
+    many(t, f"https://127.0.0.1:{secure}")
+    for spoken in ("2", "1.1"):
+        out = subprocess.run(["curl", "-sSk", "--http" + spoken, "-o", "/dev/null", "-w", "%{http_version}",
+                              "-H", "host: shop", f"https://127.0.0.1:{secure}/"],
+                             capture_output=True, text=True, timeout=20)
+        t.equal(out.stdout, spoken, "ALPN " + out.stderr)
     t.say("many streams")
     many(t, url)
     t.say("100 MiB")
