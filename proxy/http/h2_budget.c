@@ -80,12 +80,10 @@ static bool see_block(struct h2_budget *b, uint32_t length, uint8_t flags)
     return b->block <= H2_BLOCK_MAX || broken(b, "a header block without end");
 }
 
-static bool see_headers(struct h2_budget *b, uint32_t length, uint8_t flags, uint32_t id)
+static bool see_headers(struct h2_budget *b, uint32_t length, uint8_t flags)
 {
     b->block = 0;
     b->continuations = 0;
-    if (id > b->last_id)
-        b->last_id = id;
     return see_block(b, length, flags);
 }
 
@@ -110,15 +108,13 @@ static bool see(struct h2_budget *b)
 {
     const uint8_t *h = b->head;
     uint32_t length = (uint32_t)h[0] << 16 | (uint32_t)h[1] << 8 | h[2];
-    uint32_t id =
-        ((uint32_t)h[5] << 24 | (uint32_t)h[6] << 16 | (uint32_t)h[7] << 8 | h[8]) & INT32_MAX;
 
     b->skip = length;
     switch (h[3]) {
     case DATA:
         return see_data(b, length, h[4]);
     case HEADERS:
-        return see_headers(b, length, h[4], id);
+        return see_headers(b, length, h[4]);
     case CONTINUATION:
         return see_continuation(b, length, h[4]);
     case RST_STREAM:

@@ -22,9 +22,8 @@ struct h2_budget {
     uint64_t at_us;  /* when the buckets were filled up last */
     int32_t control; /* tokens left */
     int32_t resets;
-    uint32_t skip;    /* bytes up to the next frame header */
-    uint32_t block;   /* bytes of the header block that is being read */
-    uint32_t last_id; /* highest stream that was opened */
+    uint32_t skip;  /* bytes up to the next frame header */
+    uint32_t block; /* bytes of the header block that is being read */
     uint8_t continuations;
     bool in_block; /* its end has not come */
     uint8_t have;  /* of head */
