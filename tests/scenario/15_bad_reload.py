@@ -18,6 +18,7 @@ def tell(t):
     bad["routes"][0]["service"] = "shpo"
 
     load = t.load(s, clients=2, rate=100)
+    t.eventually("requests go through", lambda: load.ok > 0)
     s.write_config(bad)
     s.signal(signal.SIGHUP)
     t.eventually("the log names both mistakes", lambda: "balnce" in s.log() and "shpo" in s.log())

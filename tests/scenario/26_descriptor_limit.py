@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Descriptors run out: accepting pauses without spinning, connections that exist go on, and when
+"""Descriptors run out, and no mark warns of it: accepting pauses without spinning, connections that exist go on, and when
 some close the waiting ones are served."""
 import pathlib
 import resource
@@ -16,7 +16,7 @@ def cpu(pid):
 
 def tell(t):
     v1 = t.origin("v1")
-    s = t.sluice(workers=1, services={"shop": {"versions": {"v1": {"endpoints": [v1.address]}}}})
+    s = t.sluice(workers=1, overload={"descriptors": 0}, services={"shop": {"versions": {"v1": {"endpoints": [v1.address]}}}})
     pid = s.children()["worker 0"]
     in_use = len(list(pathlib.Path(f"/proc/{pid}/fd").iterdir()))
     resource.prlimit(pid, resource.RLIMIT_NOFILE, (in_use + 20, in_use + 20))
