@@ -14,6 +14,7 @@
  * it.
  * - Of chunk extensions llhttp knows names and values, but neither blanks (BWS, RFC 9112 7.1.1)
  *   nor quoted values with all their characters, nor a second extension behind a value.
+ * - HTAB behind a length is refused there; it is OWS (RFC 9110 5.6.3).
  * - Framing and Connection fields in trailers are read there as if they stood in the head; here
  *   they are dropped.
  * - That answers to HEAD, 1xx, 204 and 304 have no body is for the caller to say there, and
@@ -176,6 +177,8 @@ static bool by_policy(const struct their *t, const struct head *h, llhttp_errno_
         return true;
     if (e == HPE_INVALID_URL)
         return head_span(h, h->target).p[0] != '/';
+    if (e == HPE_INVALID_CONTENT_LENGTH)
+        return *at == '\t';
     if (e == HPE_STRICT || e == HPE_INVALID_CHUNK_SIZE)
         return in_extension(h, at);
     return false;
