@@ -34,6 +34,8 @@ static void on_grave(void *arg)
 static void finish(struct mirror *m, enum stats_mirror what)
 {
     count(m->plane, m->row, what);
+    if (m->waits_for)
+        m->waits_for->mirror = NULL;
     LIST_REMOVE(m, link);
     deadline_stop(&m->deadline);
     m->ep->in_flight--;
@@ -226,10 +228,12 @@ void mirror_begin(struct stream *s)
         return;
     }
     m = mirror_new(s, row, text, row->to.targets[i].ep);
-    if (s->up == HALF_OPEN)
+    if (s->up == HALF_OPEN) {
         s->mirror = m;
-    else
+        m->waits_for = s;
+    } else {
         send_copy(m, s);
+    }
 }
 
 void mirror_body(struct stream *s, struct str bytes)
@@ -254,8 +258,10 @@ void mirror_body_end(struct stream *s)
     struct mirror *m = s->mirror;
 
     s->mirror = NULL;
-    if (m)
-        send_copy(m, s);
+    if (!m)
+        return;
+    m->waits_for = NULL;
+    send_copy(m, s);
 }
 
 void mirror_leave(struct stream *s)

@@ -7,6 +7,7 @@ struct mirror { /* owned by the plane, from mirror_begin to its end */
     struct plane *plane;
     struct tables *tables; /* a reference: row is in there */
     const struct mirror_row *row;
+    struct stream *waits_for; /* whose body is not complete yet: its ->mirror; NULL: none */
     LIST_ENTRY(mirror) link;
     struct endpoint *ep;
     struct upconn *conn; /* NULL: the body is not complete yet */

@@ -142,6 +142,16 @@ def tell(t):
     mirrored(t, s, {"cut": 1}, before)
     t.equal(shadow.take(), [])
 
+    t.say("a body that takes longer than a copy may")
+    before = results(s)
+    with socket.create_connection(("127.0.0.1", s.port), 10) as c:
+        c.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\nabc")
+        mirrored(t, s, {"timeout": 1}, before)
+        c.sendall(b"def")
+        t.check(c.recv(4096).startswith(b"HTTP/1.1 200"), "the client is answered")
+    mirrored(t, s, {"timeout": 1}, before)
+    t.equal(shadow.take(), [])
+
     t.say("what the shadow does is not felt")
     for mode, want in (("error", {"error": 6}), ("reset", {"failed": 6}), ("garbage", {"failed": 6}), ("endless", {"ok": 6})):
         shadow.mode, before = mode, results(s)
