@@ -640,6 +640,8 @@ static void on_drained(struct conn *c)
             conn_close(c);
         return;
     }
+    if (!c->sending)
+        return; /* of an answer that is over: the deadline is for something else by now */
     c->sending = false;
     deadline_start(&c->deadline, c->state == CONN_BODY ? c->listener->stall : NULL);
     if (c->stream)

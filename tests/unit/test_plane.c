@@ -176,15 +176,18 @@ static void send_one_by_one(void)
     io_uring = "off";
 }
 
+static const char *listener_more = ""; /* members of the listener "w" */
+static int send_room;                  /* bytes a client's socket holds; 0: as usual */
+
 /* MORE: members of the service "s"; UP: is its endpoint healthy. */
 static char *snapshot(uint16_t origin, const char *more, bool up)
 {
     char *text =
         xasprintf("{\"version\":1,\"workers\":1,\"io_uring\":\"%s\",\"state_dir\":\"/tmp\","
-                  "\"listeners\":{\"w\":{\"address\":\"127.0.0.1:1\"}},\"services\":"
+                  "\"listeners\":{\"w\":{\"address\":\"127.0.0.1:1\"%s}},\"services\":"
                   "{\"s\":{\"versions\":{\"v1\":{\"endpoints\":[\"127.0.0.1:%u\"]}}%s}},"
                   "\"routes\":[{\"host\":\"a.test\",\"path\":\"/\",\"service\":\"s\"}]}",
-                  io_uring, origin, more);
+                  io_uring, listener_more, origin, more);
     struct conf_diags d;
     struct conf *c;
     char *doc;
@@ -221,6 +224,8 @@ static void run(script *play, const char *more, bool up, struct result *r)
     *r = (struct result){.stats = stats_map(stats_fd, 1)};
     p.origin = listen_any(&origin_port, 0);
     listener = listen_any(&p.port, SOCK_NONBLOCK);
+    if (send_room)
+        setsockopt(listener, SOL_SOCKET, SO_SNDBUF, &send_room, sizeof(send_room));
     ck_assert_int_eq(pipe(p.mark), 0);
     ck_assert_int_eq(pipe(log), 0);
     b.loop = loop_new();
@@ -760,7 +765,7 @@ START_TEST(an_idle_tunnel_is_closed_and_not_judged_bad)
 {
     static struct result r;
 
-    run(play_idle_tunnel, ",\"timeouts\":{\"idle\":\"300ms\"}", true, &r);
+    run(play_idle_tunnel, ",\"timeouts\":{\"idle\":\"100ms\"}", true, &r);
     ck_assert_ptr_nonnull(strstr(r.log, "\"end\":\"tunnel_idle\""));
     ck_assert_uint_eq(stat_get(&r.stats->slabs[0].versions[1].errors), 0);
 }
@@ -944,6 +949,55 @@ START_TEST(an_early_answer_comes_through)
 }
 END_TEST
 
+/* An answer of SIZE bytes, complete while the client has not taken much of it yet. */
+static void take_late(struct peers *p, size_t size)
+{
+    static char body[400001];
+    struct timeval patience = {.tv_sec = 2};
+    int little = 65536;
+    char head[80];
+    ssize_t n;
+
+    memset(body, 'b', size);
+    body[size] = '\0';
+    snprintf(head, sizeof(head), "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n", size);
+    dial(p);
+    setsockopt(p->client, SOL_SOCKET, SO_RCVBUF, &little, sizeof(little));
+    setsockopt(p->client, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+    put(p->client, GET);
+    take(p);
+    get(p, p->up, "\r\n\r\n");
+    put(p->up, head);
+    if (fork() == 0) {
+        (void)!send(p->up, body, size, MSG_NOSIGNAL);
+        _exit(0);
+    }
+    usleep(50000);
+    while ((n = recv(p->client, p->buf, sizeof(p->buf), 0)) > 0)
+        continue;
+    EXPECT(n == 0); /* closed for being idle, long before patience is lost */
+    hang_up(&p->client);
+    hang_up(&p->up);
+}
+
+/* One of the sizes ends just when the output is too much to go on reading. */
+static void play_taken_late(struct peers *p)
+{
+    for (size_t size = 131072; size < 380000; size += 24000)
+        take_late(p, size);
+}
+
+START_TEST(an_answer_taken_late_leaves_the_idle_timeout_alone)
+{
+    static struct result r;
+
+    listener_more = ",\"timeouts\":{\"idle\":\"100ms\"}";
+    send_room = 8192;
+    run(play_taken_late, "", true, &r);
+    ck_assert_ptr_nonnull(strstr(r.log, "\"end\":\"done\""));
+}
+END_TEST
+
 static void play_many(struct peers *p)
 {
     dial(p);
@@ -1002,6 +1056,7 @@ static TCase *cases(const char *name, void (*way)(void))
     tcase_add_test(t, flags_are_evaluated_and_handed_on);
     tcase_add_test(t, a_slow_reader_gets_all_of_a_large_body);
     tcase_add_test(t, an_early_answer_comes_through);
+    tcase_add_test(t, an_answer_taken_late_leaves_the_idle_timeout_alone);
     tcase_add_test(t, steady_state_allocates_nothing);
     return t;
 }
