@@ -105,6 +105,28 @@ static void linger(struct conn *c)
     io_resume(&c->io);
 }
 
+/* UNTAKEN bytes are on their way to the client: it has until `stall` to take some. */
+static void await_taking(struct conn *c, size_t untaken)
+{
+    c->waiting_bytes = (uint32_t)untaken;
+    deadline_start(&c->deadline, c->listener->stall);
+}
+
+void conn_await_taking(struct conn *c)
+{
+    await_taking(c, io_untaken(&c->io));
+}
+
+bool conn_is_taking(struct conn *c)
+{
+    size_t untaken = io_untaken(&c->io);
+
+    if ((uint32_t)untaken == c->waiting_bytes)
+        return false;
+    await_taking(c, untaken);
+    return true;
+}
+
 static void close_politely(struct conn *c)
 {
     bool unread = c->state != CONN_BUSY || has_more(c) || !c->last;
@@ -121,8 +143,7 @@ static void close_politely(struct conn *c)
         return;
     }
     c->close = unread;
-    c->waiting_bytes = (uint32_t)io_untaken(&c->io);
-    deadline_start(&c->deadline, c->listener->stall);
+    conn_await_taking(c);
     io_want_drained(&c->io);
 }
 
@@ -137,12 +158,9 @@ void conn_finish(struct conn *c)
 
 static void on_send_stalled(struct conn *c)
 {
-    uint32_t untaken = (uint32_t)io_untaken(&c->io);
-
-    if (untaken != c->waiting_bytes) { /* slowly, but it reads */
-        c->waiting_bytes = untaken;
-        deadline_start(&c->deadline, c->listener->stall);
-    } else if (c->stream)
+    if (conn_is_taking(c))
+        return;
+    if (c->stream)
         stream_fail(c->stream, END_SEND_TIMEOUT, 0, STR_NONE);
     else
         conn_close(c);
@@ -573,8 +591,7 @@ static bool answer_data(void *self, struct block *b)
     if (c->io.out_bytes <= OUT_HIGH)
         return true;
     c->sending = true;
-    c->waiting_bytes = (uint32_t)io_untaken(&c->io);
-    deadline_start(&c->deadline, c->listener->stall);
+    conn_await_taking(c);
     io_want_drained(&c->io);
     if (c->state == CONN_BUSY)
         io_resume(&c->io);

@@ -60,5 +60,9 @@ void conn_open(struct listener *l, int fd, const struct sockaddr *peer);
 void conn_close(struct conn *c);
 /* For conn2.c: it has said all it has to say. */
 void conn_finish(struct conn *c);
+/* What is queued is on its way: the client has `timeouts.stall` to take some of it. */
+void conn_await_taking(struct conn *c);
+/* That time is over. True: it took some since then, if slowly, and has the same time again. */
+bool conn_is_taking(struct conn *c) MUST_CHECK;
 /* The plane drains: close if idle, else after the exchange. */
 void conn_drain(struct conn *c);

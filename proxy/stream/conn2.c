@@ -477,11 +477,11 @@ static void watch_conn(struct conn2 *h)
         return;
     h->awaiting = now;
     if (now == AWAIT_ROOM)
-        c->waiting_bytes = (uint32_t)io_untaken(&c->io);
-    deadline_start(&c->deadline, now == AWAIT_ROOM     ? l->stall
-                                 : now == AWAIT_HEAD   ? l->head
-                                 : now == AWAIT_STREAM ? l->idle
-                                                       : NULL);
+        conn_await_taking(c);
+    else
+        deadline_start(&c->deadline, now == AWAIT_HEAD     ? l->head
+                                     : now == AWAIT_STREAM ? l->idle
+                                                           : NULL);
 }
 
 /* Answers that were held back may go on, requests too. */
@@ -548,15 +548,10 @@ void conn2_drained(struct conn2 *h)
 void conn2_deadline(struct conn2 *h)
 {
     struct conn *c = h->conn;
-    uint32_t untaken = (uint32_t)io_untaken(&c->io);
 
-    if (h->awaiting == AWAIT_ROOM && untaken != c->waiting_bytes) {
-        c->waiting_bytes = untaken; /* slowly, but it reads */
-        deadline_start(&c->deadline, c->listener->stall);
-        return;
-    }
     if (h->awaiting == AWAIT_ROOM) {
-        conn_close(c);
+        if (!conn_is_taking(c))
+            conn_close(c);
         return;
     }
     if (h->awaiting == AWAIT_HEAD)
