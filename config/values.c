@@ -365,51 +365,42 @@ static void load_mode_field(struct loader *l, const struct field *f, struct node
     diag_hint(l->d, g, "octal, as in \"0660\"");
 }
 
-static void load_duration(struct loader *l, const struct field *f, struct node *n, char *base)
+/* A number with a unit, as text. */
+struct quantity {
+    const char *a, *not_a, *hint;
+    bool (*read)(struct str s, uint64_t *n);
+    struct str (*write)(struct arena *a, uint64_t n);
+};
+static const struct quantity duration = {
+    "a duration", "not a duration", "numbers with h, m, s or ms, as in \"1m30s\" or \"500ms\"",
+    conf_duration, conf_duration_text};
+static const struct quantity size = {"a size", "not a size",
+                                     "a number with B, KiB, MiB or GiB, as in \"512MiB\"",
+                                     unit_size, unit_size_text};
+
+static void load_quantity(struct loader *l, const struct field *f, const struct quantity *q,
+                          struct node *n, char *base)
 {
     struct str s;
-    uint64_t ms;
-    struct conf_diag *g;
+    uint64_t value;
 
     if (n->kind != NODE_STRING) {
-        load_wrong_kind(l, n, "a duration");
+        load_wrong_kind(l, n, q->a);
         return;
     }
     if (!load_string(l, n, &s))
         return;
-    if (!conf_duration(s, &ms)) {
-        g = diag_at(l->d, n, AT_VALUE, "not a duration: \"%.*s\"", STR_ARG(load_shown(n)));
-        diag_hint(l->d, g, "numbers with h, m, s or ms, as in \"1m30s\" or \"500ms\"");
-    } else if (ms < f->min || ms > f->max) {
-        (void)diag_at(l->d, n, AT_VALUE, "must be %.*s to %.*s, is %.*s",
-                      STR_ARG(conf_duration_text(&l->tmp, f->min)),
-                      STR_ARG(conf_duration_text(&l->tmp, f->max)), STR_ARG(load_shown(n)));
-    } else {
-        memcpy(base + f->offset, &ms, sizeof(ms));
-    }
-}
+    if (!q->read(s, &value)) {
+        struct conf_diag *g =
+            diag_at(l->d, n, AT_VALUE, "%s: \"%.*s\"", q->not_a, STR_ARG(load_shown(n)));
 
-static void load_size(struct loader *l, const struct field *f, struct node *n, char *base)
-{
-    struct str s;
-    uint64_t bytes;
-    struct conf_diag *g;
-
-    if (n->kind != NODE_STRING) {
-        load_wrong_kind(l, n, "a size");
-        return;
-    }
-    if (!load_string(l, n, &s))
-        return;
-    if (!unit_size(s, &bytes)) {
-        g = diag_at(l->d, n, AT_VALUE, "not a size: \"%.*s\"", STR_ARG(load_shown(n)));
-        diag_hint(l->d, g, "a number with B, KiB, MiB or GiB, as in \"512MiB\"");
-    } else if (bytes < f->min || bytes > f->max) {
+        diag_hint(l->d, g, "%s", q->hint);
+    } else if (value < f->min || value > f->max) {
         (void)diag_at(l->d, n, AT_VALUE, "must be %.*s to %.*s, is %.*s",
-                      STR_ARG(unit_size_text(&l->tmp, f->min)),
-                      STR_ARG(unit_size_text(&l->tmp, f->max)), STR_ARG(load_shown(n)));
+                      STR_ARG(q->write(&l->tmp, f->min)), STR_ARG(q->write(&l->tmp, f->max)),
+                      STR_ARG(load_shown(n)));
     } else {
-        memcpy(base + f->offset, &bytes, sizeof(bytes));
+        memcpy(base + f->offset, &value, sizeof(value));
     }
 }
 
@@ -561,10 +552,10 @@ void load_value(struct loader *l, const struct field *f, struct node *n, char *b
         load_mode_field(l, f, n, base);
         break;
     case FIELD_DURATION:
-        load_duration(l, f, n, base);
+        load_quantity(l, f, &duration, n, base);
         break;
     case FIELD_SIZE:
-        load_size(l, f, n, base);
+        load_quantity(l, f, &size, n, base);
         break;
     case FIELD_WORD:
         if ((word = load_word(l, f, n)))
