@@ -72,12 +72,18 @@ bool predicate_all(const struct conf_match *matches, size_t n, const struct head
     return i == n;
 }
 
-bool predicate_route(const struct conf_route *r, const struct head *h)
+bool predicate_method(const struct str *methods, size_t n, const struct head *h)
 {
     struct str method = head_span(h, h->method_text);
     size_t i = 0;
 
-    while (i < r->nmethods && !str_eq(r->methods[i], method))
+    while (i < n && !str_eq(methods[i], method))
         i++;
-    return (r->nmethods == 0 || i < r->nmethods) && predicate_all(r->matches, r->nmatches, h);
+    return i < n;
+}
+
+bool predicate_route(const struct conf_route *r, const struct head *h)
+{
+    return (r->nmethods == 0 || predicate_method(r->methods, r->nmethods, h)) &&
+           predicate_all(r->matches, r->nmatches, h);
 }

@@ -16,11 +16,6 @@
 #define NS_PER_SECOND 1000000000u
 #define FIELDS_ROOM   160
 
-static const struct route_row *row(const struct stream *s)
-{
-    return &s->tables->routes[s->route - s->tables->conf->routes];
-}
-
 /* ---- rates ---- */
 
 /* Whoever has an IPv6 address has at least 2^64 of them: they count by /64. */
@@ -97,7 +92,8 @@ static bool within_rate(struct stream *s)
 
     if (s->route->rate.requests == 0 || !l)
         return true;
-    v = limits_take(l, limits_key(l, s->route->id, rate_key(s)), &row(s)->rate, now);
+    v = limits_take(l, limits_key(l, s->route->id, rate_key(s)), &stream_route_row(s)->rate,
+                    now);
     s->limit_fields = rate_fields(s, &v, now);
     return v.allowed;
 }
@@ -156,7 +152,7 @@ static bool fault(struct stream *s)
     if (s->route->fault.delay_ms == 0)
         return fault_abort(s);
     s->paused = true;
-    deadline_start(&s->delay, row(s)->fault_queue);
+    deadline_start(&s->delay, stream_route_row(s)->fault_queue);
     return false;
 }
 

@@ -1,6 +1,8 @@
 /* announce.c - the PROXY header that tells an endpoint who a request comes from. */
 #include "proxy/stream/announce.h"
 
+#include "proxy/upstream/upconn.h"
+
 #include <sys/socket.h>
 
 /* IP (16 bytes, IPv4 mapped) as an address; as IPv6 in any case when WIDE. */
@@ -28,7 +30,7 @@ static bool is_v4(const uint8_t ip[16])
     return IN6_IS_ADDR_V4MAPPED((const struct in6_addr *)(const void *)ip);
 }
 
-struct str announce_client(const struct stream *s, int version, char room[PROXY_HEADER_OUT])
+static struct str announcement(const struct stream *s, int version, char room[PROXY_HEADER_OUT])
 {
     union proxy_address peer = {0}, local = {0}, from = {0}, to = {0};
     socklen_t peer_len = sizeof(peer), local_len = sizeof(local);
@@ -46,4 +48,15 @@ struct str announce_client(const struct stream *s, int version, char room[PROXY_
         fill(&to, here, port_of(&local), wide);
     }
     return (struct str){room, proxy_header_write(room, version, &from.any, &to.any)};
+}
+
+struct upconn *announce_connect(const struct stream *s, struct endpoint *ep, int version,
+                                loop_cb *on_open)
+{
+    struct upconn *u = upconn_connect(ep, on_open);
+    char room[PROXY_HEADER_OUT];
+
+    if (u)
+        upconn_announce(u, announcement(s, version, room));
+    return u;
 }

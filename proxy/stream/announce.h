@@ -8,5 +8,7 @@
 #include "proxy/http/proxy_header.h"
 #include "proxy/stream/stream.h"
 
-/* The header of VERSION for S into ROOM: from its client, to the address it connected to. */
-struct str announce_client(const struct stream *s, int version, char room[PROXY_HEADER_OUT]);
+/* Connect to EP as upconn_connect does; the header of VERSION goes first: from the client of S,
+ * to the address it connected to. NULL: errno. */
+struct upconn *announce_connect(const struct stream *s, struct endpoint *ep, int version,
+                                loop_cb *on_open);

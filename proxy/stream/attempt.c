@@ -170,17 +170,6 @@ static bool send_request(struct attempt *a)
     return true;
 }
 
-/* A connection that says first who it is for. NULL: errno. */
-static struct upconn *connect_for(const struct stream *s, struct endpoint *ep, int version)
-{
-    struct upconn *u = upconn_connect(ep, on_open);
-    char room[PROXY_HEADER_OUT];
-
-    if (u)
-        upconn_announce(u, announce_client(s, version, room));
-    return u;
-}
-
 enum attempt_begin attempt_start(struct stream *s, const struct target *t)
 {
     int announce = s->service->conf->proxy_protocol;
@@ -196,7 +185,7 @@ enum attempt_begin attempt_start(struct stream *s, const struct target *t)
     pending_leave(s);
     a = attempt_new(s, t);
     if (announce)
-        a->conn = connect_for(s, t->ep, announce);
+        a->conn = announce_connect(s, t->ep, announce, on_open);
     else
         a->conn = pooled ? pooled : upconn_connect(t->ep, on_open);
     if (!a->conn) {
@@ -371,7 +360,7 @@ static void on_abort(void *self, enum codec_abort why)
         [CODEC_BAD] = END_UPSTREAM_BAD,
     };
     struct attempt *a = CAST(attempt, ATTEMPT_MAGIC, self);
-    bool stale = why == CODEC_RESET && a->conn->reused && !a->conn->heard;
+    bool stale = upconn_was_dead(a->conn, why);
 
     if (a->stream->tunnel) {
         stream_finish(a->stream, END_TUNNEL);

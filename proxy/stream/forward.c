@@ -222,10 +222,9 @@ void forward_request(struct stream *s, struct message *m)
         head_write_known(&o, STR("X-Client-Cert-Subject"), subject);
     head_write_known(&o, STR("X-Request-Id"), s->request_id);
     put_traceparent(&o, s);
-    head_write_known(&o, STR("Via"),
-                     s->to.http2    ? STR("2.0 sluice")
-                     : s->req.minor ? STR("1.1 sluice")
-                                    : STR("1.0 sluice"));
+    out_put(&o, STR("Via: "));
+    out_put(&o, str_skip(stream_protocol(s), 5)); /* without "HTTP/": RFC 9110 7.6.3 */
+    out_put(&o, STR(" sluice\r\n"));
     put_hop(s, &o);
     forward_attempts(s, &o);
     out_put(&o, s->flag_lines);

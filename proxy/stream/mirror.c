@@ -2,6 +2,7 @@
 #include "proxy/stream/mirror.h"
 
 #include "proxy/http/head_write.h"
+#include "proxy/route/predicate.h"
 #include "proxy/stream/announce.h"
 #include "proxy/stream/forward.h"
 #include "proxy/stream/mirror_state.h"
@@ -56,14 +57,9 @@ static void on_deadline(void *arg)
 
 static bool method_mirrored(const struct conf_mirror *c, const struct head *h)
 {
-    struct str method = head_span(h, h->method_text);
-
     if (c->nmethods == 0)
         return h->method == METHOD_GET || h->method == METHOD_HEAD;
-    for (size_t i = 0; i < c->nmethods; i++)
-        if (str_eq(c->methods[i], method))
-            return true;
-    return false;
+    return predicate_method(c->methods, c->nmethods, h);
 }
 
 /*
@@ -151,14 +147,10 @@ static struct upconn *connection(struct mirror *m, const struct stream *s)
 {
     int announce = s ? s->service->conf->proxy_protocol : 0;
     struct upconn *u = m->fresh || announce ? NULL : pool_take(m->ep);
-    char room[PROXY_HEADER_OUT];
 
-    if (u)
-        return u;
-    u = upconn_connect(m->ep, on_open);
-    if (u && announce)
-        upconn_announce(u, announce_client(s, announce, room));
-    return u;
+    if (announce)
+        return announce_connect(s, m->ep, announce, on_open);
+    return u ? u : upconn_connect(m->ep, on_open);
 }
 
 /* S: its stream, or NULL for a second time on a connection of its own. */
@@ -246,7 +238,6 @@ void mirror_body(struct stream *s, struct str bytes)
     most = s->service->conf->mirror.max_body;
     if (bytes.n > block_room(m->text) ||
         bytes.n + m->text->end - m->text->start - m->head_end > most) {
-        s->mirror = NULL;
         finish(m, STATS_MIRROR_LARGE);
         return;
     }
@@ -266,11 +257,8 @@ void mirror_body_end(struct stream *s)
 
 void mirror_leave(struct stream *s)
 {
-    struct mirror *m = s->mirror;
-
-    s->mirror = NULL;
-    if (m)
-        finish(m, STATS_MIRROR_CUT);
+    if (s->mirror)
+        finish(s->mirror, STATS_MIRROR_CUT);
 }
 
 void mirror_close_all(struct plane *p)
@@ -314,7 +302,7 @@ static void on_abort(void *self, enum codec_abort why)
 {
     struct mirror *m = CAST(mirror, MIRROR_MAGIC, self);
 
-    if (why != CODEC_RESET || !m->conn->reused || m->conn->heard) {
+    if (!upconn_was_dead(m->conn, why)) {
         finish(m, STATS_MIRROR_FAILED);
         return;
     }

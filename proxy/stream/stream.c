@@ -112,6 +112,13 @@ static void drop_attempts(struct stream *s)
         attempt_finish(a);
 }
 
+struct str stream_protocol(const struct stream *s)
+{
+    if (s->to.http2)
+        return STR("HTTP/2.0");
+    return s->req.minor ? STR("HTTP/1.1") : STR("HTTP/1.0");
+}
+
 static void log_end(struct stream *s)
 {
     struct access_entry e = {
@@ -126,9 +133,7 @@ static void log_end(struct stream *s)
         .endpoint = s->endpoint_name,
         .end = ending_row(s->why)->word,
         .status = s->status,
-        .protocol = s->to.http2    ? STR("HTTP/2.0")
-                    : s->req.minor ? STR("HTTP/1.1")
-                                   : STR("HTTP/1.0"),
+        .protocol = stream_protocol(s),
         .attempts = s->tries,
         .tls = s->to.tls ? str_of(s->to.tls->version) : STR_NONE,
     };
@@ -325,9 +330,14 @@ void stream_try(struct stream *s)
         s->to.ops->resume(s->to.self); /* the body was held back */
 }
 
+const struct route_row *stream_route_row(const struct stream *s)
+{
+    return &s->tables->routes[s->route - s->tables->conf->routes];
+}
+
 static void enter_service(struct stream *s)
 {
-    const struct route_row *row = &s->tables->routes[s->route - s->tables->conf->routes];
+    const struct route_row *row = stream_route_row(s);
 
     s->service = &s->tables->services[s->route->service];
     deadline_start(&s->total, row->timeout ? row->timeout : s->service->request);

@@ -120,6 +120,10 @@ void stream_start(struct stream *s);
 void stream_proceed(struct stream *s);
 /* One that waited for a connection, or between tries, looks for a connection again. */
 void stream_try(struct stream *s);
+/* What its route needs at hand; only once it is routed. */
+const struct route_row *stream_route_row(const struct stream *s);
+/* "HTTP/1.1", as the access log says it; "1.1" and so on from its sixth byte. */
+struct str stream_protocol(const struct stream *s);
 /* More of the request's body. BYTES stay where they are as long as s->replayable; the other
  * takes the block over. False: enough for now, wait for ops->resume. */
 bool stream_body_kept(struct stream *s, struct str bytes);

@@ -110,6 +110,11 @@ void upconn_close(struct upconn *u)
     loop_bury(u->io.set->loop, &u->grave, bury, u);
 }
 
+bool upconn_was_dead(const struct upconn *u, enum codec_abort why)
+{
+    return why == CODEC_RESET && u->reused && !u->heard;
+}
+
 bool upconn_stale(const struct upconn *u)
 {
     return u->ep->tls && u->tls_epoch != tls_client_epoch(u->ep->tls);

@@ -76,6 +76,9 @@ bool upconn_copy(struct upconn *u, struct str s);
 void upconn_end(struct upconn *u, struct str trailers); /* lines, or empty */
 void upconn_resume(struct upconn *u);
 
+/* The exchange broke off by WHY because a kept connection had been dead all along: its peer
+ * closed it and nothing came back. */
+bool upconn_was_dead(const struct upconn *u, enum codec_abort why);
 /* It was opened with TLS settings that are not the present ones: not to be used again. */
 bool upconn_stale(const struct upconn *u);
 /* The peer had closed this connection before any byte of the exchange reached it. (A peer that
