@@ -1,6 +1,7 @@
 /* test_access_log.c - lines of hostile text, full buffers, readers that do not read. */
 #include "proxy/base/mem.h"
 #include "proxy/stream/access_log.h"
+#include "tests/unit/unit.h"
 
 #include <check.h>
 #include <fcntl.h>
@@ -220,8 +221,6 @@ int main(void)
 {
     Suite *s = suite_create("access_log");
     TCase *t = tcase_create("access_log");
-    SRunner *sr;
-    int failed;
 
     tcase_add_test(t, every_byte_makes_good_json);
     tcase_add_test(t, fields_have_their_types);
@@ -232,9 +231,5 @@ int main(void)
     tcase_add_test(t, a_reader_that_does_not_read_never_blocks);
     tcase_add_test(t, lines_are_dropped_and_counted_when_the_disk_is_full);
     suite_add_tcase(s, t);
-    sr = srunner_create(s);
-    srunner_run_all(sr, CK_NORMAL);
-    failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return unit_run(s);
 }

@@ -4,6 +4,7 @@
 #include "proxy/upstream/outlier.h"
 #include "proxy/upstream/pool.h"
 #include "proxy/upstream/retry_budget.h"
+#include "tests/unit/unit.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -512,8 +513,6 @@ int main(void)
 {
     Suite *s = suite_create("balance");
     TCase *t = tcase_create("balance");
-    SRunner *sr;
-    int failed;
 
     tcase_add_test(t, round_robin_takes_turns);
     tcase_add_test(t, turns_by_weight_are_exact_and_even);
@@ -541,10 +540,7 @@ int main(void)
     tcase_add_test(t, the_retry_budget_is_a_share_of_a_window);
     suite_add_tcase(s, t);
     arena_init(&arena, NULL, 0);
-    sr = srunner_create(s);
-    srunner_run_all(sr, CK_NORMAL);
-    failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
+    int code = unit_run(s);
     arena_release(&arena);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return code;
 }

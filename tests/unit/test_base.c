@@ -10,6 +10,7 @@
 #include "proxy/base/str.h"
 #include "proxy/base/sys.h"
 #include "proxy/base/vec.h"
+#include "tests/unit/unit.h"
 
 #include <check.h>
 #include <errno.h>
@@ -278,8 +279,6 @@ int main(void)
 {
     Suite *s = suite_create("base");
     TCase *t = tcase_create("base");
-    SRunner *r;
-    int failed;
 
     tcase_add_test(t, test_str_parts);
     tcase_add_test(t, test_str_numbers);
@@ -296,9 +295,5 @@ int main(void)
     tcase_add_test(t, test_sys_files);
     tcase_add_test_raise_signal(t, test_assert_is_on, 6);
     suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return unit_run(s);
 }

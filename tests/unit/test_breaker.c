@@ -3,6 +3,7 @@
 
 #include "proxy/base/clock.h"
 #include "proxy/base/sys.h"
+#include "tests/unit/unit.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -163,8 +164,6 @@ int main(void)
 {
     Suite *s = suite_create("breaker");
     TCase *t = tcase_create("breaker");
-    SRunner *sr;
-    int failed;
 
     tcase_add_checked_fixture(t, begin, finish);
     tcase_add_test(t, a_limit_holds_over_both_and_is_shown);
@@ -172,9 +171,5 @@ int main(void)
     tcase_add_test(t, a_longer_wait_elsewhere_goes_first);
     tcase_add_test(t, nothing_to_limit_is_no_breaker);
     suite_add_tcase(s, t);
-    sr = srunner_create(s);
-    srunner_run_all(sr, CK_NORMAL);
-    failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return unit_run(s);
 }

@@ -1,5 +1,6 @@
 /* test_capacity.c - what versions get when not all of their endpoints are ready. */
 #include "proxy/route/split.h"
+#include "tests/unit/unit.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -146,8 +147,6 @@ int main(void)
 {
     Suite *s = suite_create("capacity");
     TCase *t = tcase_create("capacity");
-    SRunner *sr;
-    int failed;
 
     tcase_add_test(t, what_is_ready_gets_its_weight);
     tcase_add_test(t, newer_versions_are_cut_to_what_is_ready);
@@ -158,9 +157,5 @@ int main(void)
     tcase_add_test(t, weights_of_endpoints_count_and_drained_ones_do_not);
     tcase_add_test(t, losing_endpoints_never_gives_a_newer_version_more);
     suite_add_tcase(s, t);
-    sr = srunner_create(s);
-    srunner_run_all(sr, CK_NORMAL);
-    failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return unit_run(s);
 }

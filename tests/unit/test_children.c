@@ -3,6 +3,7 @@
 #include "proxy/base/stats.h"
 #include "proxy/base/sys.h"
 #include "proxy/proc/children.h"
+#include "tests/unit/unit.h"
 
 #include <check.h>
 #include <signal.h>
@@ -198,8 +199,6 @@ int main(void)
 {
     Suite *s = suite_create("children");
     TCase *c = tcase_create("children");
-    SRunner *r;
-    int failed;
 
     tcase_set_timeout(c, 20);
     tcase_add_test(c, test_backoff);
@@ -210,9 +209,5 @@ int main(void)
     tcase_add_test(c, test_missing_program);
     tcase_add_test(c, test_children_die_with_us);
     suite_add_tcase(s, c);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return unit_run(s);
 }

@@ -1,6 +1,7 @@
 /* test_conf.c - documents into models and back: defaults, every field, secrets, round trips. */
 #include "config/conf.h"
 #include "proxy/base/sys.h"
+#include "tests/unit/unit.h"
 
 #include <check.h>
 #include <glob.h>
@@ -326,7 +327,6 @@ int main(void)
 {
     Suite *s = suite_create("conf");
     TCase *tc = tcase_create("conf");
-    SRunner *r = srunner_create(s);
 
     if (!mkdtemp(folder))
         return EXIT_FAILURE;
@@ -345,13 +345,11 @@ int main(void)
     tcase_add_test(tc, diagnostics_as_json);
     tcase_add_test(tc, lookups);
     suite_add_tcase(s, tc);
-    srunner_run_all(r, CK_NORMAL);
 
-    int failed = srunner_ntests_failed(r);
+    int code = unit_run(s);
 
-    srunner_free(r);
     arena_init(&arena, NULL, 0);
     remove_folder();
     arena_release(&arena);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return code;
 }

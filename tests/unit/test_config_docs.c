@@ -5,6 +5,7 @@
  */
 #include "config/conf.h"
 #include "proxy/base/sys.h"
+#include "tests/unit/unit.h"
 
 #include <check.h>
 #include <jansson.h>
@@ -95,18 +96,15 @@ int main(void)
 {
     Suite *s = suite_create("config_docs");
     TCase *tc = tcase_create("config_docs");
-    SRunner *r = srunner_create(s);
 
     arena_init(&arena, NULL, 0);
     tcase_add_test(tc, the_manual_lists_the_fields);
     tcase_add_test(tc, the_schema_is_json_and_knows_the_fields);
     tcase_add_test(tc, the_readme_shows_the_smallest_config);
     suite_add_tcase(s, tc);
-    srunner_run_all(r, CK_NORMAL);
 
-    int failed = srunner_ntests_failed(r);
+    int code = unit_run(s);
 
-    srunner_free(r);
     arena_release(&arena);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return code;
 }

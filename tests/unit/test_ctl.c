@@ -5,6 +5,7 @@
 #include "control/ctl/table.h"
 #include "control/ctl/wait.h"
 #include "proxy/base/mem.h"
+#include "tests/unit/unit.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -278,8 +279,6 @@ int main(void)
 {
     Suite *s = suite_create("ctl");
     TCase *tc = tcase_create("all");
-    SRunner *r = srunner_create(s);
-    int failed;
 
     tcase_add_test(tc, test_line);
     tcase_add_test(tc, test_mistakes);
@@ -292,8 +291,5 @@ int main(void)
     tcase_add_test(tc, test_line_changes);
     tcase_add_test(tc, test_numbers);
     suite_add_tcase(s, tc);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return unit_run(s);
 }

@@ -1,5 +1,6 @@
 /* test_deadline.c - order, restarting, stopping, and that callbacks may do all of it. */
 #include "proxy/event/deadline.h"
+#include "tests/unit/unit.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -87,17 +88,11 @@ int main(void)
 {
     Suite *s = suite_create("deadline");
     TCase *t = tcase_create("deadline");
-    SRunner *sr;
-    int failed;
 
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, a_restarted_one_moves_behind);
     tcase_add_test(t, a_callback_may_stop_the_next);
     tcase_add_test(t, zero_is_never_and_queues_are_shared);
     suite_add_tcase(s, t);
-    sr = srunner_create(s);
-    srunner_run_all(sr, CK_NORMAL);
-    failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return unit_run(s);
 }

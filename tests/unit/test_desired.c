@@ -3,6 +3,7 @@
 #include "control/engine/cells.h"
 #include "control/engine/desired.h"
 #include "control/engine/overlay.h"
+#include "tests/unit/unit.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -297,7 +298,6 @@ int main(void)
 {
     Suite *s = suite_create("desired");
     TCase *t = tcase_create("merge");
-    SRunner *r = srunner_create(s);
 
     tcase_add_test(t, test_file_alone);
     tcase_add_test(t, test_weights_survive_reload);
@@ -312,8 +312,5 @@ int main(void)
     tcase_add_test(t, test_state_survives_a_restart);
     tcase_add_test(t, test_cells_are_reused_last);
     suite_add_tcase(s, t);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return unit_run(s);
 }

@@ -2,6 +2,7 @@
 #include "proxy/base/arena.h"
 #include "proxy/base/sys.h"
 #include "proxy/stream/ending.h"
+#include "tests/unit/unit.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -49,14 +50,8 @@ int main(void)
 {
     Suite *s = suite_create("endings");
     TCase *t = tcase_create("endings");
-    SRunner *sr;
-    int failed;
 
     tcase_add_test(t, the_manual_explains_every_word);
     suite_add_tcase(s, t);
-    sr = srunner_create(s);
-    srunner_run_all(sr, CK_NORMAL);
-    failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return unit_run(s);
 }

@@ -14,6 +14,7 @@
 #include "proxy/base/shm.h"
 #include "proxy/base/stats.h"
 #include "proxy/base/sys.h"
+#include "tests/unit/unit.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -315,7 +316,6 @@ int main(void)
 {
     Suite *s = suite_create("engine");
     TCase *t = tcase_create("all");
-    SRunner *r = srunner_create(s);
 
     tcase_set_timeout(t, 60);
     tcase_add_test(t, test_bad_version_comes_back);
@@ -323,8 +323,5 @@ int main(void)
     tcase_add_test(t, test_refusals);
     tcase_add_test(t, test_publications_coalesce);
     suite_add_tcase(s, t);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return unit_run(s);
 }

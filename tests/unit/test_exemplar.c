@@ -1,5 +1,6 @@
 /* test_exemplar.c - what is kept of exchanges, and that no reader ever sees half of one. */
 #include "proxy/base/exemplar.h"
+#include "tests/unit/unit.h"
 
 #include <check.h>
 #include <pthread.h>
@@ -78,16 +79,10 @@ int main(void)
 {
     Suite *s = suite_create("exemplar");
     TCase *t = tcase_create("exemplar");
-    SRunner *sr;
-    int failed;
 
     tcase_add_test(t, one_is_kept_for_each_octave_and_second);
     tcase_add_test(t, what_is_no_trace_is_not_kept);
     tcase_add_test(t, no_reader_sees_half_of_one);
     suite_add_tcase(s, t);
-    sr = srunner_create(s);
-    srunner_run_all(sr, CK_NORMAL);
-    failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return unit_run(s);
 }

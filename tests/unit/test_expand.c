@@ -1,6 +1,7 @@
 /* test_expand.c - variables in strings, their escape, and what they must not do. */
 #include "config/expand.h"
 #include "proxy/base/sys.h"
+#include "tests/unit/unit.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -124,7 +125,6 @@ int main(void)
 {
     Suite *s = suite_create("expand");
     TCase *tc = tcase_create("expand");
-    SRunner *r = srunner_create(s);
 
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, variables);
@@ -133,10 +133,6 @@ int main(void)
     tcase_add_test(tc, files_are_secret);
     tcase_add_test(tc, escaping_is_undone_by_expansion);
     suite_add_tcase(s, tc);
-    srunner_run_all(r, CK_NORMAL);
 
-    int failed = srunner_ntests_failed(r);
-
-    srunner_free(r);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return unit_run(s);
 }

@@ -3,6 +3,7 @@
 #include "proxy/http/field.h"
 
 #include "config/header.h"
+#include "tests/unit/unit.h"
 
 #include <check.h>
 #include <ctype.h>
@@ -138,8 +139,6 @@ int main(void)
 {
     Suite *s = suite_create("field");
     TCase *t = tcase_create("field");
-    SRunner *r = srunner_create(s);
-    int failed;
 
     suite_add_tcase(s, t);
     tcase_add_test(t, test_every_name);
@@ -148,8 +147,5 @@ int main(void)
     tcase_add_test(t, test_text);
     tcase_add_test(t, test_list);
     tcase_add_test(t, test_scans);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return unit_run(s);
 }

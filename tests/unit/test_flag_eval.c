@@ -5,6 +5,7 @@
 
 #include "proxy/base/hash.h"
 #include "proxy/base/mem.h"
+#include "tests/unit/unit.h"
 
 #include <check.h>
 #include <jansson.h>
@@ -363,8 +364,6 @@ int main(void)
 {
     Suite *s = suite_create("flag_eval");
     TCase *t = tcase_create("flag_eval");
-    SRunner *r;
-    int failed;
 
     tcase_set_timeout(t, 30);
     tcase_add_test(t, reasons);
@@ -377,9 +376,5 @@ int main(void)
     tcase_add_test(t, attributes_are_asked_once_and_lazily);
     tcase_add_test(t, another_set_forgets_the_last_one);
     suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return unit_run(s);
 }

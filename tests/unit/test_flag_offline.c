@@ -5,6 +5,7 @@
 
 #include "proxy/base/mem.h"
 #include "proxy/base/sys.h"
+#include "tests/unit/unit.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -116,16 +117,11 @@ int main(void)
 {
     Suite *s = suite_create("flag_offline");
     TCase *t = tcase_create("flag_offline");
-    SRunner *r = srunner_create(s);
-    int failed;
 
     suite_add_tcase(s, t);
     tcase_add_test(t, every_flag_of_every_line);
     tcase_add_test(t, no_contexts_is_the_empty_one);
     tcase_add_test(t, unknown_flags_are_said);
     tcase_add_test(t, bad_files_have_reasons);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return unit_run(s);
 }

@@ -7,6 +7,7 @@
 #include "config/flag_doc.h"
 #include "config/flag_program.h"
 #include "proxy/base/mem.h"
+#include "tests/unit/unit.h"
 
 #include <check.h>
 #include <jansson.h>
@@ -284,8 +285,6 @@ int main(void)
 {
     Suite *s = suite_create("flagset");
     TCase *t = tcase_create("flagset");
-    SRunner *r;
-    int failed;
 
     tcase_add_test(t, quarantines_what_cannot_be_served);
     tcase_add_test(t, depth_and_size_are_bounded);
@@ -296,9 +295,5 @@ int main(void)
     tcase_add_test(t, variants_keep_value_cell_and_safety);
     tcase_add_test(t, flagd_documents_become_snapshots);
     suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return unit_run(s);
 }

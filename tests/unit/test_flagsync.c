@@ -12,6 +12,7 @@
 #include "proxy/event/loop.h"
 #include "proxy/route/flag_eval.h"
 #include "tests/unit/redis_server.h"
+#include "tests/unit/unit.h"
 
 #include <check.h>
 #include <jansson.h>
@@ -445,8 +446,6 @@ int main(void)
 {
     Suite *s = suite_create("flagsync");
     TCase *t = tcase_create("flagsync");
-    SRunner *r = srunner_create(s);
-    int failed;
 
     suite_add_tcase(s, t);
     tcase_set_timeout(t, 60);
@@ -456,8 +455,5 @@ int main(void)
     tcase_add_test(t, a_flush_turns_nothing_off);
     tcase_add_test(t, writers_that_collide);
     tcase_add_test(t, cells_stay_with_their_variants);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return unit_run(s);
 }

@@ -2,6 +2,7 @@
  */
 #include "proxy/http/forwarded.h"
 #include "proxy/http/h1_parse.h"
+#include "tests/unit/unit.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -103,15 +104,10 @@ int main(void)
 {
     Suite *s = suite_create("forwarded");
     TCase *t = tcase_create("forwarded");
-    SRunner *r = srunner_create(s);
-    int failed;
 
     suite_add_tcase(s, t);
     tcase_add_test(t, test_client);
     tcase_add_test(t, test_written);
     tcase_add_test(t, test_proto);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return unit_run(s);
 }

@@ -6,6 +6,7 @@
  */
 #include "config/conf.h"
 #include "proxy/base/sys.h"
+#include "tests/unit/unit.h"
 
 #include <check.h>
 #include <glob.h>
@@ -60,7 +61,6 @@ int main(void)
 {
     Suite *s = suite_create("golden_config");
     TCase *tc = tcase_create("golden");
-    SRunner *r = srunner_create(s);
 
     setenv("SLUICE_TEST_HOST", "127.0.0.1", 1);
     unsetenv("SLUICE_TEST_UNSET");
@@ -71,11 +71,9 @@ int main(void)
     tcase_add_loop_test(tc, golden, 0, (int)cases.gl_pathc);
     tcase_add_test(tc, there_are_enough);
     suite_add_tcase(s, tc);
-    srunner_run_all(r, CK_NORMAL);
 
-    int failed = srunner_ntests_failed(r);
+    int code = unit_run(s);
 
-    srunner_free(r);
     globfree(&cases);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return code;
 }

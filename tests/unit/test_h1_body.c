@@ -1,5 +1,6 @@
 /* test_h1_body.c - bodies, whole and cut at every byte. */
 #include "proxy/http/h1_body.h"
+#include "tests/unit/unit.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -268,8 +269,6 @@ int main(void)
 {
     Suite *s = suite_create("h1_body");
     TCase *t = tcase_create("h1_body");
-    SRunner *r = srunner_create(s);
-    int failed;
 
     suite_add_tcase(s, t);
     tcase_add_loop_test(t, test_chunked, 0, ARRAY_LEN(rows));
@@ -278,8 +277,5 @@ int main(void)
     tcase_add_test(t, test_trailers);
     tcase_add_test(t, test_limits);
     tcase_add_test(t, test_chunk_head);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return unit_run(s);
 }

@@ -4,6 +4,7 @@
 #include "proxy/base/mem.h"
 #include "proxy/http/h1_parse.h"
 #include "proxy/http/head_write.h"
+#include "tests/unit/unit.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -176,15 +177,9 @@ int main(void)
 {
     Suite *s = suite_create("h1_lenient");
     TCase *t = tcase_create("h1_lenient");
-    SRunner *r;
-    int failed;
 
     tcase_add_loop_test(t, test_rows, 0, ARRAY_LEN(rows));
     tcase_add_test(t, test_long_fold);
     suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return unit_run(s);
 }

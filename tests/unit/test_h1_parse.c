@@ -2,6 +2,7 @@
  * test_h1_parse.c - the strict profile, row by row, each message whole and cut at every byte.
  */
 #include "proxy/http/h1_parse.h"
+#include "tests/unit/unit.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -570,8 +571,6 @@ int main(void)
 {
     Suite *s = suite_create("h1_parse");
     TCase *t = tcase_create("h1_parse");
-    SRunner *r = srunner_create(s);
-    int failed;
 
     suite_add_tcase(s, t);
     tcase_add_loop_test(t, test_requests, 0, ARRAY_LEN(requests));
@@ -589,8 +588,5 @@ int main(void)
     tcase_add_test(t, test_too_many_options);
     tcase_add_test(t, test_moved);
     tcase_add_test(t, test_pipelined);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return unit_run(s);
 }

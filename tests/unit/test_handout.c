@@ -5,6 +5,7 @@
 #include "proxy/base/shm.h"
 #include "proxy/base/sys.h"
 #include "proxy/proc/handout.h"
+#include "tests/unit/unit.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -156,8 +157,6 @@ int main(void)
 {
     Suite *s = suite_create("handout");
     TCase *c = tcase_create("handout");
-    SRunner *r;
-    int failed;
 
     tcase_add_checked_fixture(c, setup, teardown);
     tcase_add_test(c, test_first_start);
@@ -165,9 +164,5 @@ int main(void)
     tcase_add_test(c, test_broken_state_is_left_aside);
     tcase_add_test(c, test_never_backwards);
     suite_add_tcase(s, c);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return unit_run(s);
 }

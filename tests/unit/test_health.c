@@ -3,6 +3,7 @@
 #include "control/link/health.c"
 #include "control/link/httpd.h"
 #include "proxy/base/clock.h"
+#include "tests/unit/unit.h"
 
 #include <arpa/inet.h>
 #include <check.h>
@@ -316,8 +317,6 @@ int main(void)
 {
     Suite *s = suite_create("health");
     TCase *tc = tcase_create("all");
-    SRunner *r = srunner_create(s);
-    int failed;
 
     tcase_set_timeout(tc, 60);
     tcase_add_test(tc, test_fetch);
@@ -326,8 +325,5 @@ int main(void)
     tcase_add_test(tc, test_tcp_asks_for_a_connection_only);
     tcase_add_test(tc, test_thousands_do_not_burst);
     suite_add_tcase(s, tc);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return unit_run(s);
 }

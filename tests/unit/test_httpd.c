@@ -1,5 +1,6 @@
 /* test_httpd.c - the control API's HTTP server: real sockets, one loop, a scripted client. */
 #include "control/link/httpd.c"
+#include "tests/unit/unit.h"
 
 #include <arpa/inet.h>
 #include <check.h>
@@ -385,8 +386,6 @@ int main(void)
 {
     Suite *s = suite_create("httpd");
     TCase *tc = tcase_create("all");
-    SRunner *r = srunner_create(s);
-    int failed;
 
     tcase_set_timeout(tc, 60);
     tcase_add_test(tc, test_request_and_answer);
@@ -400,8 +399,5 @@ int main(void)
     tcase_add_test(tc, test_slow_client);
     tcase_add_test(tc, test_escapes);
     suite_add_tcase(s, tc);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return unit_run(s);
 }

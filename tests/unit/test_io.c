@@ -6,6 +6,7 @@
 #include "proxy/base/sys.h"
 #include "proxy/event/io.h"
 #include "proxy/event/ring.h"
+#include "tests/unit/unit.h"
 
 #include <check.h>
 #include <errno.h>
@@ -282,15 +283,9 @@ static TCase *cases(const char *name, void (*way)(void))
 int main(void)
 {
     Suite *s = suite_create("io");
-    SRunner *sr;
-    int failed;
 
     sys_raise_nofile();
     suite_add_tcase(s, cases("plain", NULL));
     suite_add_tcase(s, cases("io_uring", use_ring));
-    sr = srunner_create(s);
-    srunner_run_all(sr, CK_NORMAL);
-    failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return unit_run(s);
 }

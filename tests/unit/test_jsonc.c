@@ -1,6 +1,7 @@
 /* test_jsonc.c - the scanner: comments, places, grammar, limits, the tree beside the values. */
 #include "config/diag.h"
 #include "config/jsonc.h"
+#include "tests/unit/unit.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -193,7 +194,6 @@ int main(void)
 {
     Suite *s = suite_create("jsonc");
     TCase *tc = tcase_create("jsonc");
-    SRunner *r = srunner_create(s);
 
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, comments_and_trailing_commas_are_blanks);
@@ -205,10 +205,6 @@ int main(void)
     tcase_add_test(tc, depth_is_limited);
     tcase_add_test(tc, size_is_limited);
     suite_add_tcase(s, tc);
-    srunner_run_all(r, CK_NORMAL);
 
-    int failed = srunner_ntests_failed(r);
-
-    srunner_free(r);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return unit_run(s);
 }

@@ -7,6 +7,7 @@
  */
 #include "control/rollout/judge.h"
 #include "proxy/base/rng.h"
+#include "tests/unit/unit.h"
 
 #include <check.h>
 #include <math.h>
@@ -516,8 +517,6 @@ int main(void)
 {
     Suite *s = suite_create("judge");
     TCase *t = tcase_create("all");
-    SRunner *sr = srunner_create(s);
-    int failed;
 
     suite_add_tcase(s, t);
     tcase_set_timeout(t, 120);
@@ -542,8 +541,5 @@ int main(void)
     tcase_add_test(t, a_restart_changes_nothing);
     tcase_add_test(t, damaged_bytes_are_refused);
     tcase_add_test(t, numbers_are_for_humans);
-    srunner_run_all(sr, CK_NORMAL);
-    failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed != 0;
+    return unit_run(s);
 }

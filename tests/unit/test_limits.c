@@ -1,6 +1,7 @@
 /* test_limits.c - the arithmetic of rates, and the table that workers share. */
 #include "proxy/base/limits.h"
 #include "proxy/base/mem.h"
+#include "tests/unit/unit.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -147,8 +148,6 @@ int main(void)
 {
     Suite *s = suite_create("limits");
     TCase *pure = tcase_create("gcra"), *shared = tcase_create("table");
-    SRunner *r = srunner_create(s);
-    int failed;
 
     tcase_add_test(pure, burst_then_the_rate);
     tcase_add_test(pure, never_more_than_burst_and_rate);
@@ -159,8 +158,5 @@ int main(void)
     tcase_add_test(shared, gauges_count_all_workers);
     suite_add_tcase(s, pure);
     suite_add_tcase(s, shared);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return unit_run(s);
 }

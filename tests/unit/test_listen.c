@@ -2,6 +2,7 @@
 #include "proxy/base/mem.h"
 #include "proxy/base/sys.h"
 #include "proxy/event/listen.h"
+#include "tests/unit/unit.h"
 
 #include <arpa/inet.h>
 #include <check.h>
@@ -113,8 +114,6 @@ int main(void)
 {
     Suite *s = suite_create("listen");
     TCase *c = tcase_create("listen");
-    SRunner *r;
-    int failed;
 
     tcase_add_test(c, test_group_shares_one_port);
     tcase_add_test(c, test_taken_port_is_refused);
@@ -122,9 +121,5 @@ int main(void)
     tcase_add_test(c, test_socket_file);
     tcase_add_test(c, test_path_too_long);
     suite_add_tcase(s, c);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return unit_run(s);
 }

@@ -3,6 +3,7 @@
 #include "proxy/base/sys.h"
 #include "proxy/event/listen.h"
 #include "proxy/proc/listeners.h"
+#include "tests/unit/unit.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -154,8 +155,6 @@ int main(void)
 {
     Suite *s = suite_create("listeners");
     TCase *c = tcase_create("listeners");
-    SRunner *r;
-    int failed;
 
     tcase_add_checked_fixture(c, setup, teardown);
     tcase_add_test(c, test_come_and_go);
@@ -163,9 +162,5 @@ int main(void)
     tcase_add_test(c, test_same_name_moves);
     tcase_add_test(c, test_failure_changes_nothing);
     suite_add_tcase(s, c);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return unit_run(s);
 }

@@ -5,6 +5,7 @@
 #include "proxy/base/sys.h"
 #include "proxy/event/ipc.h"
 #include "proxy/event/loop.h"
+#include "tests/unit/unit.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -210,8 +211,6 @@ int main(void)
 {
     Suite *s = suite_create("loop");
     TCase *t = tcase_create("loop");
-    SRunner *r;
-    int failed;
 
     tcase_add_test(t, test_turn_order);
     tcase_add_test(t, test_timer);
@@ -219,9 +218,5 @@ int main(void)
     tcase_add_test(t, test_stats_retire_keeps_counters_and_drops_gauges);
     tcase_add_test(t, test_stats_codes);
     suite_add_tcase(s, t);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed != 0;
+    return unit_run(s);
 }

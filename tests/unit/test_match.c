@@ -2,6 +2,7 @@
 #include "control/api/match.h"
 #include "control/api/replay.h"
 #include "control/api/routes.h"
+#include "tests/unit/unit.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -100,7 +101,6 @@ int main(void)
 {
     Suite *s = suite_create("match");
     TCase *t = tcase_create("all");
-    SRunner *r = srunner_create(s);
 
     tcase_add_test(t, test_literal);
     tcase_add_test(t, test_parameters);
@@ -108,8 +108,5 @@ int main(void)
     tcase_add_test(t, test_table_order);
     tcase_add_test(t, test_replay);
     suite_add_tcase(s, t);
-    srunner_run_all(r, CK_NORMAL);
-    int failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return unit_run(s);
 }

@@ -2,6 +2,7 @@
 #include "control/api/metrics.h"
 #include "proxy/base/mem.h"
 #include "proxy/base/sys.h"
+#include "tests/unit/unit.h"
 
 #include <check.h>
 #include <ctype.h>
@@ -258,16 +259,11 @@ int main(void)
 {
     Suite *s = suite_create("metrics");
     TCase *tc = tcase_create("all");
-    SRunner *r = srunner_create(s);
-    int failed;
 
     tcase_add_test(tc, test_empty);
     tcase_add_test(tc, test_everything);
     tcase_add_test(tc, test_buckets_are_exact);
     tcase_add_test(tc, test_open_metrics);
     suite_add_tcase(s, tc);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return unit_run(s);
 }

@@ -1,5 +1,6 @@
 /* test_network.c - address prefixes: what is one, what it holds, how it is written. */
 #include "proxy/base/network.h"
+#include "tests/unit/unit.h"
 
 #include <check.h>
 #include <netinet/in.h>
@@ -90,15 +91,10 @@ int main(void)
 {
     Suite *s = suite_create("network");
     TCase *t = tcase_create("network");
-    SRunner *r = srunner_create(s);
-    int failed;
 
     suite_add_tcase(s, t);
     tcase_add_test(t, test_parse_and_write);
     tcase_add_test(t, test_match);
     tcase_add_test(t, test_sockets);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return unit_run(s);
 }

@@ -9,6 +9,7 @@
 #include "proxy/base/mem.h"
 #include "proxy/base/sys.h"
 #include "proxy/stream/plane.h"
+#include "tests/unit/unit.h"
 
 #include <arpa/inet.h>
 #include <check.h>
@@ -1064,14 +1065,8 @@ static TCase *cases(const char *name, void (*way)(void))
 int main(void)
 {
     Suite *s = suite_create("plane");
-    SRunner *sr;
-    int failed;
 
     suite_add_tcase(s, cases("plain", send_one_by_one));
     suite_add_tcase(s, cases("io_uring", send_through_ring));
-    sr = srunner_create(s);
-    srunner_run_all(sr, CK_NORMAL);
-    failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return unit_run(s);
 }

@@ -3,6 +3,7 @@
 #include "proxy/upstream/pool.h"
 
 #include "proxy/upstream/upconn.h"
+#include "tests/unit/unit.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -81,16 +82,10 @@ int main(void)
 {
     Suite *s = suite_create("pool");
     TCase *t = tcase_create("pool");
-    SRunner *sr;
-    int failed;
 
     tcase_add_checked_fixture(t, begin, finish);
     tcase_add_test(t, the_cap_is_shared_by_the_workers);
     tcase_add_test(t, an_endpoint_is_its_address_and_its_limits);
     suite_add_tcase(s, t);
-    sr = srunner_create(s);
-    srunner_run_all(sr, CK_NORMAL);
-    failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return unit_run(s);
 }

@@ -1,5 +1,6 @@
 /* test_proxy_header.c - PROXY headers: good ones, bad ones, cut at every byte, written. */
 #include "proxy/http/proxy_header.h"
+#include "tests/unit/unit.h"
 
 #include <arpa/inet.h>
 #include <check.h>
@@ -154,15 +155,11 @@ int main(void)
 {
     Suite *s = suite_create("proxy_header");
     TCase *t = tcase_create("proxy_header");
-    SRunner *r = srunner_create(s);
-    int failed, n = (int)(sizeof(rows) / sizeof(rows[0]));
+    int n = (int)(sizeof(rows) / sizeof(rows[0]));
 
     suite_add_tcase(s, t);
     tcase_add_loop_test(t, test_every_cut, 0, n);
     tcase_add_loop_test(t, test_what_follows_is_left, 0, n);
     tcase_add_test(t, test_written_is_read);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return unit_run(s);
 }

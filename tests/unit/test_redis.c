@@ -8,6 +8,7 @@
 #include "proxy/base/mem.h"
 #include "proxy/event/loop.h"
 #include "tests/unit/redis_server.h"
+#include "tests/unit/unit.h"
 
 #include <check.h>
 
@@ -319,8 +320,6 @@ int main(void)
 {
     Suite *s = suite_create("redis");
     TCase *t = tcase_create("redis");
-    SRunner *r = srunner_create(s);
-    int failed;
 
     suite_add_tcase(s, t);
     tcase_set_timeout(t, 60);
@@ -333,8 +332,5 @@ int main(void)
     tcase_add_test(t, answers_are_bounded);
     tcase_add_test(t, closing_tells_nobody);
     tcase_add_test(t, bad_urls);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return unit_run(s);
 }

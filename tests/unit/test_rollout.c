@@ -5,6 +5,7 @@
 #include "control/rollout/machine.h"
 #include "control/rollout/machine_json.h"
 #include "proxy/base/rng.h"
+#include "tests/unit/unit.h"
 
 #include <check.h>
 #include <jansson.h>
@@ -744,8 +745,6 @@ int main(void)
 {
     Suite *s = suite_create("rollout");
     TCase *t = tcase_create("all");
-    SRunner *sr = srunner_create(s);
-    int failed;
 
     suite_add_tcase(s, t);
     tcase_set_timeout(t, 60);
@@ -770,8 +769,5 @@ int main(void)
     tcase_add_loop_test(t, every_command_in_every_state, 0, (int)ARRAY_LEN(matrix));
     tcase_add_test(t, random_lives_keep_the_invariants);
     tcase_add_test(t, damaged_documents_are_refused);
-    srunner_run_all(sr, CK_NORMAL);
-    failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed != 0;
+    return unit_run(s);
 }

@@ -4,6 +4,7 @@
 #include "proxy/base/check.h"
 #include "proxy/base/mem.h"
 #include "proxy/base/rng.h"
+#include "tests/unit/unit.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -298,8 +299,6 @@ int main(void)
 {
     Suite *s = suite_create("router");
     TCase *t = tcase_create("router");
-    SRunner *r = srunner_create(s);
-    int failed;
 
     suite_add_tcase(s, t);
     tcase_add_test(t, test_precedence);
@@ -308,8 +307,5 @@ int main(void)
     tcase_add_test(t, test_pattern_limits);
     tcase_add_test(t, test_replace);
     tcase_add_test(t, test_many_hosts);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return unit_run(s);
 }

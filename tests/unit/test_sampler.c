@@ -1,6 +1,7 @@
 /* test_sampler.c - totals never go back, windows add up, shares are of the split alone. */
 #include "control/engine/sampler.c"
 #include "proxy/base/sys.h"
+#include "tests/unit/unit.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -183,8 +184,6 @@ int main(void)
 {
     Suite *s = suite_create("sampler");
     TCase *tc = tcase_create("all");
-    SRunner *r = srunner_create(s);
-    int failed;
 
     tcase_set_timeout(tc, 60);
     tcase_add_test(tc, test_totals_survive_a_worker);
@@ -192,8 +191,5 @@ int main(void)
     tcase_add_test(tc, test_shares);
     tcase_add_test(tc, test_a_cell_changes_hands);
     suite_add_tcase(s, tc);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return unit_run(s);
 }

@@ -1,6 +1,7 @@
 /* test_snapshot.c - the routing snapshot: there and back, live over config, bad ones refused.
  */
 #include "config/snapshot.h"
+#include "tests/unit/unit.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -291,7 +292,6 @@ int main(void)
 {
     Suite *s = suite_create("snapshot");
     TCase *tc = tcase_create("snapshot");
-    SRunner *r = srunner_create(s);
 
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_set_timeout(tc, 60);
@@ -303,10 +303,6 @@ int main(void)
     tcase_add_test(tc, bad_snapshots_are_refused);
     tcase_add_test(tc, a_large_snapshot_is_quick);
     suite_add_tcase(s, tc);
-    srunner_run_all(r, CK_NORMAL);
 
-    int failed = srunner_ntests_failed(r);
-
-    srunner_free(r);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return unit_run(s);
 }

@@ -1,5 +1,6 @@
 /* test_spec.c - what a rollout may ask for, and what every mistake is told. */
 #include "control/rollout/spec.h"
+#include "tests/unit/unit.h"
 
 #include <check.h>
 #include <jansson.h>
@@ -208,8 +209,6 @@ int main(void)
 {
     Suite *s = suite_create("spec");
     TCase *t = tcase_create("all");
-    SRunner *sr = srunner_create(s);
-    int failed;
 
     suite_add_tcase(s, t);
     tcase_add_test(t, full_document);
@@ -218,8 +217,5 @@ int main(void)
     tcase_add_loop_test(t, mistakes_say_where_and_what, 0, (int)ARRAY_LEN(mistakes));
     tcase_add_test(t, written_is_read_back);
     tcase_add_test(t, durations);
-    srunner_run_all(sr, CK_NORMAL);
-    failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed != 0;
+    return unit_run(s);
 }

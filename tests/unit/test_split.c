@@ -3,6 +3,7 @@
 
 #include "proxy/base/check.h"
 #include "proxy/base/rng.h"
+#include "tests/unit/unit.h"
 
 #include <check.h>
 #include <math.h>
@@ -244,8 +245,6 @@ int main(void)
 {
     Suite *s = suite_create("split");
     TCase *t = tcase_create("split");
-    SRunner *r = srunner_create(s);
-    int failed;
 
     suite_add_tcase(s, t);
     tcase_set_timeout(t, 60);
@@ -258,8 +257,5 @@ int main(void)
     tcase_add_test(t, test_phases);
     tcase_add_test(t, test_resume);
     tcase_add_test(t, test_fixed_points);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return unit_run(s);
 }

@@ -4,6 +4,7 @@
 #include "proxy/http/status.h"
 #include "proxy/route/override.h"
 #include "proxy/route/sticky.h"
+#include "tests/unit/unit.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -193,8 +194,6 @@ int main(void)
 {
     Suite *s = suite_create("sticky");
     TCase *t = tcase_create("sticky");
-    SRunner *r = srunner_create(s);
-    int failed;
 
     suite_add_tcase(s, t);
     tcase_add_test(t, test_cookie_text);
@@ -205,8 +204,5 @@ int main(void)
     tcase_add_test(t, test_write_request);
     tcase_add_test(t, test_write_checked);
     tcase_add_test(t, test_reasons);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return unit_run(s);
 }

@@ -4,6 +4,7 @@
  */
 #include "control/store/store.h"
 #include "proxy/event/digest.h"
+#include "tests/unit/unit.h"
 
 #include <check.h>
 #include <fcntl.h>
@@ -403,8 +404,6 @@ int main(void)
 {
     Suite *s = suite_create("store");
     TCase *t = tcase_create("all");
-    SRunner *sr = srunner_create(s);
-    int failed;
 
     suite_add_tcase(s, t);
     tcase_set_timeout(t, 30);
@@ -422,8 +421,5 @@ int main(void)
     tcase_add_test(t, audit_notices);
     tcase_add_test(t, audit_goes_with_its_transaction);
     tcase_add_test(t, digest_is_sha256_of_framed_fields);
-    srunner_run_all(sr, CK_NORMAL);
-    failed = srunner_ntests_failed(sr);
-    srunner_free(sr);
-    return failed != 0;
+    return unit_run(s);
 }

@@ -6,6 +6,7 @@
 #include "proxy/event/tls_cert.h"
 #include "proxy/event/tls_client.h"
 #include "proxy/event/tls_server.h"
+#include "tests/unit/unit.h"
 
 #include <check.h>
 #include <openssl/evp.h>
@@ -418,8 +419,6 @@ int main(void)
 {
     Suite *s = suite_create("tls");
     TCase *tc = tcase_create("tls");
-    SRunner *r = srunner_create(s);
-    int failed;
 
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_set_timeout(tc, 30);
@@ -431,8 +430,5 @@ int main(void)
     suite_add_tcase(s, tc);
     suite_add_tcase(s, talks("send", setup));
     suite_add_tcase(s, talks("io_uring", setup_ring));
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return unit_run(s);
 }

@@ -3,6 +3,7 @@
 #include "proxy/base/clock.h"
 #include "proxy/event/tls_impl.h"
 #include "proxy/event/tls_ocsp.h"
+#include "tests/unit/unit.h"
 
 #include <check.h>
 #include <openssl/ocsp.h>
@@ -212,8 +213,6 @@ int main(void)
 {
     Suite *s = suite_create("tls_ocsp");
     TCase *tc = tcase_create("tls_ocsp");
-    SRunner *r = srunner_create(s);
-    int failed;
 
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_set_timeout(tc, 30);
@@ -221,8 +220,5 @@ int main(void)
     tcase_add_test(tc, junk_is_no_response);
     tcase_add_test(tc, an_old_one_is_not_shown);
     suite_add_tcase(s, tc);
-    srunner_run_all(r, CK_NORMAL);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return unit_run(s);
 }

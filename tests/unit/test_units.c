@@ -1,6 +1,7 @@
 /* test_units.c - durations, addresses, names, percentages, file modes, nearest names. */
 #include "config/suggest.h"
 #include "config/units.h"
+#include "tests/unit/unit.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -213,7 +214,6 @@ int main(void)
 {
     Suite *s = suite_create("units");
     TCase *tc = tcase_create("units");
-    SRunner *r = srunner_create(s);
 
     arena_init(&arena, NULL, 0);
     tcase_add_test(tc, durations);
@@ -227,11 +227,9 @@ int main(void)
     tcase_add_test(tc, text_is_utf8_without_controls);
     tcase_add_test(tc, nearest_names);
     suite_add_tcase(s, tc);
-    srunner_run_all(r, CK_NORMAL);
 
-    int failed = srunner_ntests_failed(r);
+    int code = unit_run(s);
 
-    srunner_free(r);
     arena_release(&arena);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return code;
 }

@@ -1,5 +1,6 @@
 /* test_uri.c - authorities, normalised paths, escapes. */
 #include "proxy/http/uri.h"
+#include "tests/unit/unit.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -167,8 +168,6 @@ int main(void)
 {
     Suite *s = suite_create("uri");
     TCase *t = tcase_create("uri");
-    SRunner *r = srunner_create(s);
-    int failed;
 
     suite_add_tcase(s, t);
     tcase_add_test(t, test_authority);
@@ -177,8 +176,5 @@ int main(void)
     tcase_add_test(t, test_normalise);
     tcase_add_test(t, test_normalise_again);
     tcase_add_test(t, test_decode);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return unit_run(s);
 }

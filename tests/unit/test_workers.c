@@ -4,6 +4,7 @@
 #include "proxy/base/mem.h"
 #include "proxy/base/shm.h"
 #include "proxy/base/sys.h"
+#include "tests/unit/unit.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -347,8 +348,6 @@ int main(void)
 {
     Suite *s = suite_create("workers");
     TCase *c = tcase_create("workers");
-    SRunner *r;
-    int failed;
 
     tcase_add_checked_fixture(c, setup, teardown);
     tcase_set_timeout(c, 20);
@@ -362,9 +361,5 @@ int main(void)
     tcase_add_test(c, test_supervisor_gone);
     tcase_add_test(c, test_close_from_callback);
     suite_add_tcase(s, c);
-    r = srunner_create(s);
-    srunner_run_all(r, CK_ENV);
-    failed = srunner_ntests_failed(r);
-    srunner_free(r);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return unit_run(s);
 }
