@@ -4,32 +4,20 @@ Content-Length and chunked. Every byte arrives, and the worker stays below 32 Mi
 judged in a sanitizer build)."""
 import pathlib
 import socket
-import threading
 import time
 
-from harness import free_port, story
+from harness import Peer, story
 
 GIB = 1 << 30
 BLOCK = bytes(range(256)) * 1024  # 256 KiB
 
 
-class Bulk:
+class Bulk(Peer):
     """Counts what comes up, sends what is asked for: GET /len/N and /chunked/N, POST anything."""
 
     def __init__(self):
-        self.port = free_port()
-        self.listener = socket.create_server(("127.0.0.1", self.port))
-        self.address = f"127.0.0.1:{self.port}"
         self.received = None
-        threading.Thread(target=self.accept, daemon=True).start()
-
-    def accept(self):
-        while True:
-            try:
-                conn, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self.serve, args=(conn,), daemon=True).start()
+        super().__init__()
 
     def serve(self, conn):
         f = conn.makefile("rb", buffering=1 << 18)
@@ -73,9 +61,6 @@ class Bulk:
                 conn.sendall(b"%x\r\n%s\r\n" % (n, BLOCK[:n]))
                 left -= n
             conn.sendall(b"0\r\n\r\n")
-
-    def stop(self):
-        self.listener.close()
 
 
 def rss_mib(pid):

@@ -3,12 +3,11 @@
 clients, 100-continue, early answers, fields between hops, forwarded fields, request ids."""
 import json
 import socket
-import threading
 
-from harness import free_port, story
+from harness import Peer, story
 
 
-class Scripted:
+class Scripted(Peer):
     """A service that keeps what it received and answers by path, byte for byte."""
 
     ANSWERS = {
@@ -22,18 +21,8 @@ class Scripted:
     }
 
     def __init__(self):
-        self.listener = socket.create_server(("127.0.0.1", free_port()))
-        self.address = "127.0.0.1:%d" % self.listener.getsockname()[1]
         self.heads = []
-        threading.Thread(target=self.accept, daemon=True).start()
-
-    def accept(self):
-        while True:
-            try:
-                conn, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self.serve, args=(conn,), daemon=True).start()
+        super().__init__()
 
     def serve(self, conn):
         f = conn.makefile("rb")
@@ -61,9 +50,6 @@ class Scripted:
                 else:
                     conn.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nX-Path: %s\r\n\r\n%s"
                                  % (len(body), path, body))
-
-    def stop(self):
-        self.listener.close()
 
 
 def talk(port, data, want):

@@ -5,10 +5,9 @@ say; 22 to 25 what is written anew; 37 and 38 limits of time and size. 27_attack
 the rows that need more than bytes; 43 is the fuzz targets, listed in CONTRIBUTING.md."""
 import json
 import socket
-import threading
 import time
 
-from harness import free_port, story
+from harness import Peer, story
 
 HOST = b"Host: shop\r\n"
 POST = b"POST / HTTP/1.1\r\n" + HOST
@@ -99,23 +98,12 @@ ANSWERS = {  # row: what the upstream says to it
 }
 
 
-class Raw:
+class Raw(Peer):
     """An origin that answers with the bytes it was told to and keeps what it was sent."""
 
     def __init__(self):
-        self.port, self.seen, self.say = free_port(), [], b""
-        self.connections = 0
-        self.socket = socket.create_server(("127.0.0.1", self.port))
-        threading.Thread(target=self.run, daemon=True).start()
-
-    def run(self):
-        while True:
-            try:
-                conn = self.socket.accept()[0]
-            except OSError:
-                return
-            self.connections += 1
-            threading.Thread(target=self.serve, args=(conn,), daemon=True).start()
+        self.seen, self.say = [], b""
+        super().__init__()
 
     def serve(self, conn):
         got = b""
@@ -126,9 +114,6 @@ class Raw:
                     head, _, got = got.partition(b"\r\n\r\n")
                     self.seen.append(head)
                     conn.sendall(self.say)
-
-    def stop(self):
-        self.socket.close()
 
 
 def exchange(port, data, end=True):

@@ -8,10 +8,9 @@ import json
 import pathlib
 import socket
 import ssl
-import threading
 import time
 
-from harness import free_port, story
+from harness import Peer, free_port, story
 
 pki = importlib.import_module("27_tls").pki
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -24,25 +23,15 @@ def head(method, fields=b"", version=b"1.1", target=b"/x"):
     return method + b" " + target + b" HTTP/" + version + b"\r\nHost: shop\r\n" + fields + b"\r\n"
 
 
-class Upstream:
+class Upstream(Peer):
     """Each connection is run by .script(conn, input); what the script returns is kept."""
 
-    def __init__(self, context=None):
-        self.listener = socket.create_server(("127.0.0.1", free_port()))
-        self.address = "127.0.0.1:%d" % self.listener.getsockname()[1]
-        self.script, self.told, self.heads, self.connections = self.answer, [], [], 0
-        threading.Thread(target=self.accept, daemon=True).start()
+    def __init__(self):
+        self.script, self.told, self.heads = self.answer, [], []
+        super().__init__()
 
-    def accept(self):
-        while True:
-            try:
-                conn = self.listener.accept()[0]
-            except OSError:
-                return
-            self.connections += 1
-            threading.Thread(target=self.serve, args=(conn, self.script, self.told), daemon=True).start()
-
-    def serve(self, conn, script, told):
+    def serve(self, conn):
+        script, told = self.script, self.told
         conn.settimeout(20)
         with conn:
             try:
@@ -54,9 +43,6 @@ class Upstream:
         """The plain service: one answer a connection, to what has no body."""
         self.heads = [read_head(conn)]
         conn.sendall(LAST)
-
-    def stop(self):
-        self.listener.close()
 
 
 def read_head(conn):

@@ -4,30 +4,22 @@ request fails. A connection that is never made ends after its time and another e
 import random
 import select
 import socket
-import threading
 import time
 
-from harness import eventually, story
+from harness import Peer, eventually, story
 
 
-class Impatient:
+class Impatient(Peer):
     """Answers, then closes the connection if nothing comes for 0 to 3 ms, and counts that."""
 
     ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
 
     def __init__(self):
-        self.server = socket.create_server(("127.0.0.1", 0), backlog=512)
-        self.address = f"127.0.0.1:{self.server.getsockname()[1]}"
         self.closed = self.answered = 0
-        threading.Thread(target=self.accept, daemon=True).start()
-
-    def accept(self):
-        while True:
-            c, _ = self.server.accept()
-            c.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            threading.Thread(target=self.serve, args=(c,), daemon=True).start()
+        super().__init__()
 
     def serve(self, c):
+        c.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         with c:
             while data := c.recv(65536):
                 while not data.endswith(b"\r\n\r\n"):

@@ -3,9 +3,8 @@
 lenient one mends. What goes on is canonical, what frames has to be right all the same, and each
 use is counted."""
 import socket
-import threading
 
-from harness import free_port, story
+from harness import Peer, free_port, story
 
 GET = b"GET /x HTTP/1.1\r\nHost: shop\r\n"
 POST = b"POST /x HTTP/1.1\r\nHost: shop\r\n"
@@ -27,22 +26,12 @@ REFUSED = [
 ]
 
 
-class Keeper:
+class Keeper(Peer):
     """Keeps all bytes it got and answers each head."""
 
     def __init__(self):
-        self.listener = socket.create_server(("127.0.0.1", free_port()))
-        self.address = "127.0.0.1:%d" % self.listener.getsockname()[1]
         self.got = b""
-        threading.Thread(target=self.run, daemon=True).start()
-
-    def run(self):
-        while True:
-            try:
-                conn = self.listener.accept()[0]
-            except OSError:
-                return
-            threading.Thread(target=self.serve, args=(conn,), daemon=True).start()
+        super().__init__()
 
     def serve(self, conn):
         with conn:
@@ -50,9 +39,6 @@ class Keeper:
                 self.got += part
                 if b"\r\n\r\n" in part and (b"chunked" not in self.got or part.endswith(b"0\r\n\r\n")):
                     conn.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
-
-    def stop(self):
-        self.listener.close()
 
 
 def exchange(port, data):

@@ -4,30 +4,19 @@ its one request, in both versions, also when the client is known from a relay in
 import re
 import socket
 import struct
-import threading
 
-from harness import free_port, story
+from harness import Peer, free_port, story
 
 V1 = re.compile(rb"PROXY (TCP[46]) (\S+) (\S+) (\d+) (\d+)\r\n")
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 
 
-class Wanting:
+class Wanting(Peer):
     """Reads a header and then requests until the other end closes; keeps both."""
 
     def __init__(self):
-        self.listener = socket.create_server(("127.0.0.1", free_port()))
-        self.address = "127.0.0.1:%d" % self.listener.getsockname()[1]
         self.seen, self.checks, self.wrong = [], [], []
-        threading.Thread(target=self.accept, daemon=True).start()
-
-    def accept(self):
-        while True:
-            try:
-                conn, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self.serve, args=(conn,), daemon=True).start()
+        super().__init__()
 
     def serve(self, conn):
         with conn, conn.makefile("rb") as f:
@@ -61,9 +50,6 @@ class Wanting:
         if not m:
             raise ValueError(first)
         return ("v1", m[2].decode(), m[3].decode(), int(m[4]), int(m[5]))
-
-    def stop(self):
-        self.listener.close()
 
 
 def tell(t):

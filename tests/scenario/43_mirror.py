@@ -8,29 +8,15 @@ import socket
 import threading
 import time
 
-from harness import free_port, story
+from harness import Peer, story
 
 
-class Endpoint:
+class Endpoint(Peer):
     """It keeps what it gets, and misbehaves as its mode says."""
 
     def __init__(self):
-        self.port, self.mode, self.got, self.lock = free_port(), "ok", [], threading.Lock()
-        self.address = f"127.0.0.1:{self.port}"
-        self.server = None
-        self.start()
-
-    def start(self):
-        self.server = socket.create_server(("127.0.0.1", self.port), backlog=1024)
-        threading.Thread(target=self.accept, args=(self.server,), daemon=True).start()
-
-    def accept(self, server):
-        while True:
-            try:
-                conn, _ = server.accept()
-            except OSError:
-                return
-            threading.Thread(target=self.serve, args=(conn,), daemon=True).start()
+        self.mode, self.got, self.lock = "ok", [], threading.Lock()
+        super().__init__()
 
     def serve(self, conn):
         with conn, conn.makefile("rb") as f:
@@ -71,10 +57,6 @@ class Endpoint:
         with self.lock:
             got, self.got = self.got, []
         return got
-
-    def stop(self):
-        self.server.shutdown(socket.SHUT_RDWR)
-        self.server.close()
 
 
 def chunks(f):

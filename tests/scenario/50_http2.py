@@ -5,31 +5,19 @@ import importlib
 import json
 import pathlib
 import shutil
-import socket
 import subprocess
-import threading
 
-from harness import Skip, free_port, story
+from harness import Peer, Skip, free_port, story
 
 CLIENT = pathlib.Path(__file__).with_name("http2_client.js")
 
 
-class Service:
+class Service(Peer):
     """HTTP/1.1, byte for byte."""
 
     def __init__(self):
-        self.listener = socket.create_server(("127.0.0.1", free_port()))
-        self.address = "127.0.0.1:%d" % self.listener.getsockname()[1]
         self.heads = []
-        threading.Thread(target=self.accept, daemon=True).start()
-
-    def accept(self):
-        while True:
-            try:
-                conn, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self.serve, args=(conn,), daemon=True).start()
+        super().__init__()
 
     @staticmethod
     def body(f, head):
@@ -98,9 +86,6 @@ class Service:
                          % (len(body) if len(body) < 4096 else 0, len(body))
                          + (body if len(body) < 4096 else b""))
         return True
-
-    def stop(self):
-        self.listener.close()
 
 
 def node(t, url, what, timeout=60):

@@ -89,6 +89,40 @@ def request(conn, method, path, body=None, headers=None):
     return Answer(r.status, {k.lower(): v for k, v in r.getheaders()}, r.read())
 
 
+class Peer:
+    """An endpoint that speaks byte for byte: each connection gets .serve(conn) and a thread of
+    its own. Whoever inherits sets what serve needs first: it may run before __init__ is over."""
+
+    def __init__(self):
+        self.port, self.connections, self.listener = free_port(), 0, None
+        self.address = f"127.0.0.1:{self.port}"
+        self.start()
+
+    def start(self):
+        self.listener = socket.create_server(("127.0.0.1", self.port), backlog=1024)
+        threading.Thread(target=self.accept, args=(self.listener,), daemon=True).start()
+
+    def accept(self, listener):
+        while True:
+            try:
+                conn = listener.accept()[0]
+            except OSError:
+                return
+            self.connections += 1
+            threading.Thread(target=self.serve, args=(conn,), daemon=True).start()
+
+    def serve(self, conn):
+        raise NotImplementedError
+
+    def stop(self):
+        """Nobody can connect any more; connections that are open stay."""
+        try:
+            self.listener.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+        self.listener.close()
+
+
 class Origin:
     """One endpoint of a service. Knobs may be turned while it runs.
 
