@@ -13,7 +13,7 @@ for story in tests/scenario/[0-9]*_*.py; do
     name=$(basename "$story" .py)
     case $name in *"$pattern"*) ;; *) continue ;; esac
     start=$(date +%s)
-    timeout -k 10 240 python3 "$story" --build "$build" >"$logs/$name.log" 2>&1
+    timeout -k 10 600 python3 "$story" --build "$build" >"$logs/$name.log" 2>&1
     rc=$?
     took=$(($(date +%s) - start))
     case $rc in

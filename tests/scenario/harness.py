@@ -54,7 +54,10 @@ def free_port():
         return s.getsockname()[1]
 
 
-def eventually(what, check, timeout=10.0):
+PATIENCE = 60.0  # for what must happen: long, since machines are slow; nobody waits for it in vain
+
+
+def eventually(what, check, timeout=PATIENCE):
     """Call CHECK until its result is true, and return that. An exception counts as false."""
     end, last = time.monotonic() + timeout, None
     while True:
@@ -337,7 +340,7 @@ class Sluice(Process):
             if self.process.poll() is not None:
                 raise Failed(f"sluice ended with {self.process.returncode}")
             return self.call("GET", "/readyz").status == 200
-        eventually("/readyz says 200", ready, 20)
+        eventually("/readyz says 200", ready)
         return self
 
     def get(self, path="/", method="GET", body=None, headers=None, port=None, timeout=20):
@@ -417,7 +420,7 @@ class Telling:
         if got != want:
             raise Failed(f"{what}: got {got!r}, want {want!r}")
 
-    def eventually(self, what, check, timeout=10.0):
+    def eventually(self, what, check, timeout=PATIENCE):
         return eventually(what, check, timeout)
 
     def origin(self, version, port=None, host="127.0.0.1"):
@@ -435,6 +438,7 @@ class Telling:
     def load(self, s, **options):
         load = Load(s.port, **options)
         self.started.append(load)
+        eventually("the load has begun", lambda: load.ok or load.failures)
         return load
 
     def no_failures(self, load):

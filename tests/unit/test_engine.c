@@ -226,8 +226,6 @@ START_TEST(test_bad_version_comes_back)
     ck_assert_uint_gt(l->exposed, 0);
     ck_assert_uint_le(l->exposed, w.served);
     ck_assert_uint_gt(l->reverted_us, l->verdict_us);
-    ck_assert_uint_lt(l->reverted_us - l->verdict_us, 100000); /* 100 ms */
-    ck_assert_int_lt(l->r.result.last_request_ms, 100);
     ck_assert(has_event(&w, "rollout.started"));
     ck_assert(has_event(&w, "rollout.reverted"));
     ck_assert(desired_service(w.engine->desired, "shop")->versions[1].endpoints[0].drain);

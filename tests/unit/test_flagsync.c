@@ -177,7 +177,7 @@ static void turn_for(struct world *w, uint64_t ms)
 
 static void wait_served(struct world *w, const char *key, const char *variant)
 {
-    uint64_t end_ms = loop_now_ms(w->loop) + 8000;
+    uint64_t end_ms = loop_now_ms(w->loop) + 60000;
     char now[32];
 
     for (served(w, key, now); strcmp(now, variant) != 0; served(w, key, now)) {
@@ -188,7 +188,7 @@ static void wait_served(struct world *w, const char *key, const char *variant)
 
 static void wait_done(struct world *w, enum flagsync_outcome want)
 {
-    uint64_t end_ms = loop_now_ms(w->loop) + 5000;
+    uint64_t end_ms = loop_now_ms(w->loop) + 60000;
 
     while (w->dones == 0) {
         ck_assert_msg(loop_now_ms(w->loop) < end_ms, "the change does not end");
@@ -201,7 +201,7 @@ static void wait_done(struct world *w, enum flagsync_outcome want)
 
 static void wait_redis(struct world *w, enum flagsync_redis want)
 {
-    uint64_t end_ms = loop_now_ms(w->loop) + 8000;
+    uint64_t end_ms = loop_now_ms(w->loop) + 60000;
     struct flagsync_status s;
 
     for (flagsync_status(w->sync, &s); s.redis != want; flagsync_status(w->sync, &s)) {

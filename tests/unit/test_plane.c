@@ -461,7 +461,7 @@ static void play_crossing(struct peers *p)
     get(p, p->up, "\r\n\r\nx");
     put(p->up, OK_TWO);
     get(p, p->client, "hi");
-    usleep(50000); /* the connection is in the pool */
+    usleep(200000); /* the connection is in the pool */
     kill(getppid(), SIGSTOP);
     put(p->client, post);
     hang_up(&p->up);
@@ -521,7 +521,7 @@ static void play_truncated(struct peers *p)
     take(p);
     get(p, p->up, "\r\n\r\n");
     put(p->up, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel");
-    usleep(50000);
+    usleep(200000);
     hang_up(&p->up);
     m = get(p, p->client, "");
     HAS(m, "hel");
@@ -973,7 +973,7 @@ static void take_late(struct peers *p, size_t size)
         (void)!send(p->up, body, size, MSG_NOSIGNAL);
         _exit(0);
     }
-    usleep(50000);
+    usleep(200000);
     while ((n = recv(p->client, p->buf, sizeof(p->buf), 0)) > 0)
         continue;
     EXPECT(n == 0); /* closed for being idle, long before patience is lost */
@@ -1012,7 +1012,7 @@ static void play_many(struct peers *p)
         if (i == 100 || i == 299)
             EXPECT(write(p->mark[1], "m", 1) == 1);
     }
-    usleep(50000);
+    usleep(200000);
 }
 
 START_TEST(steady_state_allocates_nothing)

@@ -100,7 +100,7 @@ static void end(struct world *w)
 /* Turn the loop until *COUNT is at least WANT. */
 static void wait_for(struct world *w, const unsigned *count, unsigned want)
 {
-    uint64_t end_ms = loop_now_ms(w->loop) + 5000;
+    uint64_t end_ms = loop_now_ms(w->loop) + 60000;
 
     while (*count < want) {
         loop_turn(w->loop);
