@@ -87,11 +87,23 @@ static bool still_moving(struct attempt *a)
     return true;
 }
 
+bool attempt_awaits_client(const struct attempt *a)
+{
+    const struct stream *s = a->stream;
+
+    return s->up == HALF_OPEN && !s->hold && !s->paused && a->forwarded_us &&
+           upconn_keeps_up(a->conn);
+}
+
 static void on_deadline(void *arg)
 {
     struct attempt *a = CAST(attempt, ATTEMPT_MAGIC, arg);
     bool tunnel = a->stream->tunnel;
 
+    if (a->on_deadline == END_IDLE_TIMEOUT && !a->answered && attempt_awaits_client(a)) {
+        start_deadline(a, END_IDLE_TIMEOUT); /* how long that may take is the listener's */
+        return;
+    }
     if (a->on_deadline == END_IDLE_TIMEOUT && (!a->answered || tunnel) && still_moving(a))
         return;
     if (tunnel) {

@@ -38,6 +38,9 @@ bool attempt_body(struct attempt *a, struct block *b);
 void attempt_body_end(struct attempt *a);
 /* The whole exchange took too long: count that against the endpoint. */
 void attempt_expired(struct attempt *a);
+/* The request is not complete, and what there is of it has gone on: whatever takes long now is
+ * the client's doing. */
+bool attempt_awaits_client(const struct attempt *a);
 void attempt_resume(struct attempt *a); /* more of the answer, please */
 /* Is it the only one of its stream? */
 bool attempt_alone(const struct attempt *a);

@@ -74,10 +74,11 @@ static void on_delayed(void *arg)
 static void on_total_timeout(void *arg)
 {
     struct stream *s = CAST(stream, STREAM_MAGIC, arg);
+    bool client = s->attempt && attempt_awaits_client(s->attempt);
 
-    if (s->attempt)
+    if (s->attempt && !client)
         attempt_expired(s->attempt);
-    stream_fail(s, END_REQUEST_TIMEOUT, 0, STR_NONE);
+    stream_fail(s, client ? END_BODY_TIMEOUT : END_REQUEST_TIMEOUT, 0, STR_NONE);
 }
 
 struct stream *stream_new(struct plane *p, struct downstream to, struct str peer)

@@ -259,6 +259,11 @@ void upconn_end(struct upconn *u, struct str trailers)
     u->request_ended = true;
 }
 
+bool upconn_keeps_up(const struct upconn *u)
+{
+    return u->io.writable == NULL;
+}
+
 /* ---- the answer ---- */
 
 static void broken(struct upconn *u, enum codec_abort why)

@@ -75,6 +75,8 @@ bool upconn_data(struct upconn *u, struct block *b);
 bool upconn_copy(struct upconn *u, struct str s);
 void upconn_end(struct upconn *u, struct str trailers); /* lines, or empty */
 void upconn_resume(struct upconn *u);
+/* Of a connected one: the kernel has room for all that was queued so far. */
+bool upconn_keeps_up(const struct upconn *u);
 
 /* The exchange broke off by WHY because a kept connection had been dead all along: its peer
  * closed it and nothing came back. */

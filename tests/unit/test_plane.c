@@ -830,6 +830,30 @@ START_TEST(first_byte_timeout_is_504)
 }
 END_TEST
 
+static void play_slow_upload(struct peers *p)
+{
+    dial(p);
+    put(p->client, "POST /p HTTP/1.1\r\nHost: a.test\r\nContent-Length: 9\r\n\r\nhalf");
+    take(p);
+    get(p, p->up, "half");
+    HAS(get(p, p->client, ""), "HTTP/1.1 408 ");
+    EXPECT(*get(p, p->up, "") == '\0');
+}
+
+START_TEST(a_request_that_takes_too_long_to_come_is_not_judged)
+{
+    static struct result r;
+    const struct stats_slab *slab;
+
+    run(play_slow_upload, ",\"timeouts\":{\"idle\":\"100ms\",\"request\":\"500ms\"}", true, &r);
+    slab = &r.stats->slabs[0];
+    ck_assert_ptr_nonnull(strstr(r.log, "\"end\":\"body_timeout\""));
+    ck_assert_uint_eq(stat_get(&slab->versions[1].judged), 0);
+    ck_assert_uint_eq(stat_get(&slab->versions[1].errors), 0);
+    ck_assert_uint_eq(stat_get(&slab->endpoints[1].errors), 0);
+}
+END_TEST
+
 static void play_sticky(struct peers *p)
 {
     dial(p);
@@ -1053,6 +1077,7 @@ static TCase *cases(const char *name, void (*way)(void))
     tcase_add_test(t, an_idle_tunnel_is_closed_and_not_judged_bad);
     tcase_add_test(t, no_other_upgrade_leaves_http);
     tcase_add_test(t, first_byte_timeout_is_504);
+    tcase_add_test(t, a_request_that_takes_too_long_to_come_is_not_judged);
     tcase_add_test(t, a_sticky_cookie_is_minted_once);
     tcase_add_test(t, flags_are_evaluated_and_handed_on);
     tcase_add_test(t, a_slow_reader_gets_all_of_a_large_body);
