@@ -23,6 +23,7 @@ static uint64_t take_arm(struct rollout_cursor *c, const struct sampler_totals *
     arm->n = advance(&c->judged, t->judged);
     for (int i = 0; i < HIST_BUCKETS; i++)
         arm->hist[i] = advance(&c->hist[i], t->first_byte[i]);
+    arm->assigned = advance(&c->routed, t->routed);
     return advance(&c->taken, t->routed + t->overridden);
 }
 
@@ -104,8 +105,9 @@ static json_t *cursor_write(const struct rollout_cursor *c)
 
     for (int i = 0; i < HIST_BUCKETS; i++)
         json_array_append_new(hist, json_integer((json_int_t)c->hist[i]));
-    return json_pack("{s:I,s:I,s:I,s:o}", "judged", (json_int_t)c->judged, "errors",
-                     (json_int_t)c->errors, "taken", (json_int_t)c->taken, "hist", hist);
+    return json_pack("{s:I,s:I,s:I,s:I,s:o}", "judged", (json_int_t)c->judged, "errors",
+                     (json_int_t)c->errors, "routed", (json_int_t)c->routed, "taken",
+                     (json_int_t)c->taken, "hist", hist);
 }
 
 static uint64_t number(const json_t *obj, const char *name)
@@ -121,6 +123,7 @@ static void cursor_read(struct rollout_cursor *c, const json_t *doc)
 
     c->judged = number(doc, "judged");
     c->errors = number(doc, "errors");
+    c->routed = number(doc, "routed");
     c->taken = number(doc, "taken");
     for (size_t i = 0; i < HIST_BUCKETS && i < json_array_size(hist); i++)
         c->hist[i] = (uint64_t)json_integer_value(json_array_get(hist, i));

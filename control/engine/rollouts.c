@@ -298,6 +298,17 @@ static void retell_applied(struct rollouts *rs, struct rollout_entry *l)
 
 /* --- ticks --- */
 
+/* A key deals out clients: their requests come to a version in other shares than the weights'.
+ */
+static void leave_split_alone(const struct rollouts *rs, const struct rollout_entry *l,
+                              struct judge_window *w)
+{
+    const struct conf_service *s = desired_service(rs->engine->desired, l->r.service);
+
+    if (!s || s->sticky.by != CONF_STICKY_NONE)
+        w->stable.assigned = w->canary.assigned = 0;
+}
+
 static void observe(struct rollouts *rs, struct rollout_entry *l)
 {
     struct engine *e = rs->engine;
@@ -308,6 +319,7 @@ static void observe(struct rollouts *rs, struct rollout_entry *l)
 
     evidence_take(l, e->stats, cell_of(rs, l->r.service, l->r.stable),
                   cell_of(rs, l->r.service, l->r.spec.version), w);
+    leave_split_alone(rs, l, w);
     if (rollout_observe(&l->r, w, wall_ms, report)) {
         if (report->verdict != was || now_ms - l->judged_ms >= 5000) {
             l->judged_ms = now_ms;

@@ -23,7 +23,8 @@ struct rollouts;
 
 /* Counters of one version as of the last tick. */
 struct rollout_cursor {
-    uint64_t judged, errors, taken; /* taken: routed and overridden */
+    uint64_t judged, errors, routed;
+    uint64_t taken; /* routed and overridden */
     uint64_t hist[HIST_BUCKETS];
 };
 

@@ -12,8 +12,15 @@
  * and rejecting that is the licence to go on. While any class has evidence against the canary
  * that is as strong, the licence is withheld. No data moves neither.
  *
- * Pure: no clock, no I/O, no allocation. struct judge is a plain value without pointers; a
- * saved and loaded one continues exactly as the original would have.
+ * The third guards the split: it tests "requests come to the canary with the weight's share".
+ * A split that is not what was asked for makes the other two say nothing of worth.
+ *
+ * What counts as one event: where requests are dealt out one by one, a request; where clients
+ * are (a split with a key), a client's 1st, 3rd, 7th, 15th... bad event (proxy/base/clients.h),
+ * and the share is the weight that was asked for, as heavy clients bend the one that came.
+ *
+ * Pure: no clock, no I/O, no allocation. struct judge is a plain value without pointers of a
+ * little over 2 KiB; a saved and loaded one continues exactly as the original would have.
  */
 #pragma once
 #include "proxy/base/check.h"
@@ -23,20 +30,26 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define JUDGE_EPOCHS     16 /* start epochs: one a step; later steps share the last */
-#define JUDGE_GRID       6  /* alternative ratios, at most */
-#define JUDGE_CERTS      3  /* alternative rates of the certificate */
-#define JUDGE_REASON_MAX 160
-#define JUDGE_SAVED_MAX  8192 /* room that judge_save needs at most */
+#define JUDGE_EPOCHS       10 /* start epochs: one a step; later steps share the last */
+#define JUDGE_ERROR_GRID   6  /* alternative ratios of events that are rare */
+#define JUDGE_LATENCY_GRID 5
+#define JUDGE_CEILING_GRID 4
+#define JUDGE_SPLIT_GRID   6
+#define JUDGE_CERTS        3   /* alternative rates of the certificate */
+#define JUDGE_SPLIT_LIMIT  1e4 /* 1 / the chance to doubt a split that is right */
+#define JUDGE_REASON_MAX   160
+#define JUDGE_SAVED_MAX    3072 /* room that judge_save needs at most */
 
 enum judge_class {
-    JUDGE_ERROR,   /* "error": error ratio beside stable's */
-    JUDGE_P50,     /* "latency_p50": share of requests slower than stable's p50 */
-    JUDGE_P90,     /* "latency_p90" */
-    JUDGE_P99,     /* "latency_p99" */
-    JUDGE_CEILING, /* "error_ceiling": error rate above max_error_rate, needs no control */
+    JUDGE_ERROR,    /* "error": error ratio beside stable's */
+    JUDGE_P50,      /* "latency_p50": share of requests slower than stable's p50 */
+    JUDGE_P90,      /* "latency_p90" */
+    JUDGE_P99,      /* "latency_p99" */
+    JUDGE_FEEDBACK, /* "feedback": bad events that others report, beside stable's */
+    JUDGE_CEILING,  /* "error_ceiling": error rate above max_error_rate, needs no control */
     JUDGE_NCLASSES
 };
+#define JUDGE_QUANTILES 3 /* JUDGE_P50.. */
 enum judge_verdict { JUDGE_UNDECIDED, JUDGE_REGRESSED, JUDGE_CERTIFIED, JUDGE_NVERDICTS };
 
 struct judge_config {
@@ -44,19 +57,30 @@ struct judge_config {
     double certify;        /* chance of a false certificate per step; (0, 0.5]; 0.05 */
     double tolerance;      /* r0: a canary up to r0 times as bad is no regression; [1, 10]; 1 */
     double max_error_rate; /* the certificate's p_max; (0, 1); 0.05 */
-    uint64_t ceiling;      /* 1: also regressed when surely above max_error_rate; 0 */
-    uint64_t epochs;       /* how many steps will begin; 1..JUDGE_EPOCHS */
+    double min_excess;     /* error ratio above stable's that matters; [0, 1); 0.001 */
+    uint32_t ceiling;      /* 1: surely above max_error_rate is regressed beside a control too;
+                              0: only where there is none, at 100 % */
+    uint32_t epochs;       /* how many steps will begin; 1..JUDGE_EPOCHS */
+    uint32_t clients;      /* 1: bad events are counted by client; 0: by request */
+    uint32_t feedback;     /* 1: reports from outside are a class; 0: they are ignored */
 };
 
 /* What one tick counted. Deltas, summed over workers; a sampler reads errors before n. */
 struct judge_arm {
-    uint64_t n;                  /* requests that count for the judge */
-    uint64_t errors;             /* of those; cut to n */
-    uint64_t hist[HIST_BUCKETS]; /* first-byte time of answered ones; need not sum to n */
+    uint64_t n;                     /* requests that count for the judge */
+    uint64_t errors;                /* of those; cut to n */
+    uint64_t events;                /* errors as counted by client; cut to errors */
+    uint64_t feedback;              /* reports; cut to n */
+    uint64_t assigned;              /* decisions of the split: requests, or new clients */
+    uint64_t hist[HIST_BUCKETS];    /* first-byte time of answered ones; need not sum to n */
+    uint64_t slow[JUDGE_QUANTILES]; /* instead of hist, see below; cut to n */
 };
 struct judge_window {
     struct judge_arm stable, canary;
+    double share; /* of the canary as asked for, 0..1, live on all workers all tick; 0: not */
     bool warming; /* an endpoint is in its warm-up: count errors, leave latency out */
+    bool counted; /* "slow" says how many were above the thresholds of whoever counted; hist is
+                     not looked at */
 };
 
 struct judge_count {
@@ -69,14 +93,20 @@ struct judge_tally { /* one class since some moment */
 
 struct judge {
     struct judge_config conf;
-    uint64_t begun; /* epochs begun; 0: nothing is judged yet */
-    double ratio[JUDGE_P99 + 1][JUDGE_EPOCHS][JUDGE_GRID]; /* log likelihood ratios */
-    double ceiling[JUDGE_GRID];
-    double cert[JUDGE_CERTS];
+    uint32_t begun; /* epochs begun; 0: nothing is judged yet */
+    /* log likelihood ratios. Single precision: an e-value is good to three digits */
+    float error[JUDGE_EPOCHS][JUDGE_ERROR_GRID];
+    float feedback[JUDGE_EPOCHS][JUDGE_ERROR_GRID];
+    float latency[JUDGE_QUANTILES][JUDGE_EPOCHS][JUDGE_LATENCY_GRID];
+    float ceiling[JUDGE_CEILING_GRID];
+    float split[JUDGE_SPLIT_GRID];            /* since the latest epoch */
+    float cert[JUDGE_CERTS];                  /* likewise */
     struct judge_tally total[JUDGE_NCLASSES]; /* since the first epoch */
     struct judge_tally step[JUDGE_NCLASSES];  /* since the latest epoch */
-    uint64_t past_total;
-    uint32_t past[HIST_BUCKETS]; /* stable's histogram of earlier ticks, halved when large */
+    struct judge_count assigned;              /* likewise; bad: to the canary */
+    double asked; /* of those, what the weights would have given the canary */
+    uint32_t past_total;
+    uint16_t past[HIST_BUCKETS]; /* stable's histogram of earlier ticks, halved when large */
 };
 
 /* For humans, and for the record. */
@@ -92,9 +122,12 @@ struct judge_report {
     enum judge_verdict verdict; /* of the whole: any regressed, else certified, else not */
     enum judge_class class;     /* the one that decided, or with the largest evalue/limit */
     struct judge_finding classes[JUDGE_NCLASSES];
-    double certificate;       /* e-value of "error rate below max_error_rate" */
-    double certificate_limit; /* 1 / certify */
-    uint64_t step_n;          /* canary requests judged since the latest epoch */
+    double certificate;        /* e-value of "error rate below max_error_rate" */
+    double certificate_limit;  /* 1 / certify */
+    uint64_t step_n;           /* canary requests judged since the latest epoch */
+    double split, split_limit; /* e-value of "the split is not what was asked for" */
+    bool imbalance;            /* it is not: no certificate is worth anything */
+    double share, share_asked; /* canary's of the decisions since the latest epoch, 0..1 */
     char reason[JUDGE_REASON_MAX];
 };
 
@@ -107,6 +140,10 @@ void judge_begin(struct judge *j);
 enum judge_verdict judge_step(struct judge *j, const struct judge_window *w);
 /* The numbers behind the verdict that judge_step just returned, or would on no data. */
 void judge_explain(const struct judge *j, struct judge_report *out);
+
+/* Bucket of the histogram whose upper edge is latency class C's threshold in the next tick; -1:
+ * too few requests of stable yet. */
+int judge_threshold(const struct judge *j, enum judge_class c);
 
 const char *judge_class_name(enum judge_class c);     /* "error", "latency_p50", … */
 const char *judge_verdict_name(enum judge_verdict v); /* "undecided", … */

@@ -61,7 +61,8 @@ const char *rollout_state_name(enum rollout_state s)
 const char *rollout_reason_name(enum rollout_reason reason)
 {
     static const char *const names[ROLLOUT_NREASONS] = {
-        NULL, "manual", "approval", "undecided", "no_data", "stale_worker", "no_endpoint",
+        NULL,      "manual",       "approval",    "undecided",
+        "no_data", "stale_worker", "no_endpoint", "srm",
     };
 
     ASSERT((unsigned)reason < ROLLOUT_NREASONS);
@@ -178,7 +179,7 @@ static void rollout_enter(struct rollout *r, enum rollout_state to,
 static void ask_weight(struct rollout *r, uint32_t weight, struct rollout_effects *fx)
 {
     r->weight = weight;
-    r->applied = false;
+    r->applied = r->level = false;
     r->failed = false;
     r->phase_ms = 0;
     fx->set_weight = true;
@@ -390,6 +391,8 @@ static void held(struct rollout *r, const struct rollout_event *ev, struct rollo
         resume(r, ev, fx, "all workers applied the weight");
     else if (r->reason == ROLLOUT_NO_ENDPOINT && r->ready)
         resume(r, ev, fx, "an endpoint is up");
+    else if (r->reason == ROLLOUT_SRM && ev->report && !ev->report->imbalance)
+        resume(r, ev, fx, "the split is what was asked for");
 }
 
 /* In a state where the canary gets traffic on purpose. */
@@ -528,7 +531,10 @@ static void on_verdict(struct rollout *r, const struct rollout_event *ev,
     r->step_n = report->step_n;
     fx->changed = true;
     if (report->verdict != JUDGE_REGRESSED) {
-        proceed(r, ev, fx);
+        if (report->imbalance && r->state == ROLLOUT_STEPPING && r->spec.mode == SPEC_ENFORCE)
+            hold(r, ROLLOUT_SRM, ev, fx, report->reason);
+        else
+            proceed(r, ev, fx);
     } else if (r->spec.mode == SPEC_ENFORCE) {
         abort_regressed(r, ev, fx);
     } else if (!r->warned) {
@@ -726,6 +732,8 @@ bool rollout_observe(struct rollout *r, struct judge_window *w, uint64_t wall_ms
     if (!exposed(r))
         return false;
     w->warming = !rollout_warm(r);
+    w->share = r->level && r->applied ? r->weight / 10000.0 : 0;
+    r->level = r->applied;
     judge_step(&r->judge, w);
     judge_explain(&r->judge, report);
     return true;

@@ -67,6 +67,7 @@ enum rollout_reason { /* why it holds */
                       ROLLOUT_NO_DATA, /* time passed without a single request on the canary */
                       ROLLOUT_STALE_WORKER, /* a worker does not apply the weight */
                       ROLLOUT_NO_ENDPOINT,  /* every endpoint of the canary is down */
+                      ROLLOUT_SRM,          /* the split is not what was asked for */
                       ROLLOUT_NREASONS
 };
 
@@ -138,6 +139,7 @@ struct rollout { /* a value without pointers, owned by the engine */
     uint32_t step;        /* index of the current step; 0 before the first */
     uint32_t weight;      /* of the canary, asked for */
     bool applied;         /* weight is live everywhere */
+    bool level;           /* it was at the last observation too */
     bool ready;           /* an endpoint is up, as last told */
     bool skip;            /* promote: pass the gate as soon as the weight is applied */
     bool warned;          /* mode observe: "regressed" was reported */

@@ -33,7 +33,7 @@
     X(result.exposed)                                                                          \
     X(result.bad)                                                                              \
     X(result.last_request_ms)
-#define FLAGS(X) X(applied) X(ready) X(skip) X(warned) X(failed) X(result.by_judge)
+#define FLAGS(X) X(applied) X(level) X(ready) X(skip) X(warned) X(failed) X(result.by_judge)
 #define REALS(X) X(result.evalue) X(result.limit) X(result.excess)
 #define TEXTS(X) X(id) X(service) X(stable) X(author) X(result.reason)
 #define ENUMS(X)                                                                               \

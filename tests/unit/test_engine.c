@@ -83,7 +83,7 @@ static void on_traffic(void *arg)
 {
     struct world *w = arg;
 
-    count(w, 1, 20, 0);
+    count(w, 1, 30, 0); /* a split as asked for: 25 of 100 */
     if (w->canary > 0) {
         count(w, 2, 10, w->bad_of_ten);
         w->served += 10;

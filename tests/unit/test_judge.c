@@ -398,24 +398,30 @@ START_TEST(certificate_is_rarely_false)
 }
 END_TEST
 
+/* Ticks of WINDOW until it is regressed, at most 20. */
+static int ticks_to_regressed(struct judge *j, const struct judge_window *w)
+{
+    int ticks = 1;
+
+    judge_begin(j);
+    while (judge_step(j, w) != JUDGE_REGRESSED && ticks < 20)
+        ticks++;
+    return ticks;
+}
+
 START_TEST(ceiling_works_without_control)
 {
-    struct judge_config conf;
-    struct judge with, without;
-    struct judge_window w = {.canary = {.n = 100, .errors = 20}};
-    enum judge_verdict v = JUDGE_UNDECIDED;
+    struct judge_window beside = {.canary = {.n = 100, .errors = 20}, .share = 0.5};
+    struct judge_window alone = {.canary = {.n = 100, .errors = 20}, .share = 1};
+    struct judge_window fine = {.canary = {.n = 100, .errors = 4}, .share = 1};
+    struct judge asked = judge_fresh(1), not_asked = judge_fresh(1), last = judge_fresh(1);
+    struct judge good = judge_fresh(1);
 
-    judge_defaults(&conf);
-    judge_init(&without, &conf);
-    conf.ceiling = 1;
-    judge_init(&with, &conf);
-    judge_begin(&with);
-    judge_begin(&without);
-    for (int t = 0; t < 20 && v != JUDGE_REGRESSED; t++) {
-        ck_assert_int_ne(judge_step(&without, &w), JUDGE_REGRESSED);
-        v = judge_step(&with, &w);
-    }
-    ck_assert_int_eq(v, JUDGE_REGRESSED);
+    asked.conf.ceiling = 1;
+    ck_assert_int_lt(ticks_to_regressed(&asked, &beside), 5);
+    ck_assert_int_eq(ticks_to_regressed(&not_asked, &beside), 20);
+    ck_assert_int_lt(ticks_to_regressed(&last, &alone), 5);
+    ck_assert_int_eq(ticks_to_regressed(&good, &fine), 20);
 }
 END_TEST
 
@@ -471,6 +477,110 @@ START_TEST(a_restart_changes_nothing)
         ck_assert_str_eq(x.reason, y.reason);
         ck_assert_mem_eq(&a, &b, sizeof(a));
     }
+}
+END_TEST
+
+START_TEST(one_client_is_not_many)
+{
+    struct judge_window w = {.stable = {.n = 900, .errors = 9, .events = 9},
+                             .canary = {.n = 100, .errors = 40, .events = 5}};
+    struct judge j = judge_fresh(1), clients = judge_fresh(1);
+
+    clients.conf.clients = 1;
+    w.share = 0.4; /* of the clients; the share of the requests is a tenth */
+    judge_begin(&j);
+    judge_begin(&clients);
+    ck_assert_int_eq(judge_step(&j, &w), JUDGE_REGRESSED);
+    for (int t = 0; t < 20; t++)
+        ck_assert_int_ne(judge_step(&clients, &w), JUDGE_REGRESSED);
+    clients = judge_fresh(1);
+    clients.conf.clients = 1;
+    judge_begin(&clients);
+    w.canary.events = 40; /* but forty of them are */
+    ck_assert_int_eq(judge_step(&clients, &w), JUDGE_REGRESSED);
+}
+END_TEST
+
+START_TEST(feedback_is_a_class_of_its_own)
+{
+    struct judge_window w = {.stable = {.n = 900}, .canary = {.n = 100, .feedback = 12}};
+    struct judge deaf = judge_fresh(1), j = judge_fresh(1);
+    struct judge_report r;
+
+    j.conf.feedback = 1;
+    judge_begin(&deaf);
+    judge_begin(&j);
+    ck_assert_int_ne(judge_step(&deaf, &w), JUDGE_REGRESSED);
+    ck_assert_int_eq(judge_step(&j, &w), JUDGE_REGRESSED);
+    judge_explain(&j, &r);
+    ck_assert_int_eq(r.class, JUDGE_FEEDBACK);
+    ck_assert_double_eq_tol(r.classes[JUDGE_ERROR].limit, 400, 1e-9); /* alpha is shared */
+}
+END_TEST
+
+/* A split that is as asked is not doubted, whatever the traffic; one that is not withholds the
+ * certificate; and in time a right one is believed again. */
+START_TEST(the_split_is_guarded)
+{
+    struct judge_window w = {.share = 0.05};
+    struct judge_report r;
+    struct judge j = judge_fresh(1);
+    struct rng rng;
+    int ticks = 0;
+
+    rng_seed(&rng, 8);
+    judge_begin(&j);
+    for (int t = 0; t < 3000; t++) {
+        w.canary.assigned = rng_unit(&rng) < 0.05;
+        w.stable.assigned = !w.canary.assigned;
+        w.canary.n = w.stable.n = 10;
+        judge_step(&j, &w);
+        judge_explain(&j, &r);
+        ck_assert(!r.imbalance);
+    }
+    ck_assert_int_eq(r.verdict, JUDGE_CERTIFIED);
+    do {
+        w.canary.assigned = 2;
+        w.stable.assigned = 18;
+        ck_assert_int_ne(judge_step(&j, &w), JUDGE_REGRESSED);
+        judge_explain(&j, &r);
+    } while (!r.imbalance && ++ticks < 1000);
+    ck_assert_int_lt(ticks, 1000);
+    ck_assert_int_eq(r.verdict, JUDGE_UNDECIDED);
+    ck_assert_ptr_nonnull(strstr(r.reason, "routing imbalance"));
+    for (ticks = 0; r.imbalance && ticks < 1000; ticks++) {
+        w.canary.assigned = 1;
+        w.stable.assigned = 19;
+        judge_step(&j, &w);
+        judge_explain(&j, &r);
+    }
+    ck_assert_int_lt(ticks, 1000);
+    judge_begin(&j);
+    judge_explain(&j, &r);
+    ck_assert_double_eq_tol(r.split, 1, 1e-6); /* each step anew */
+}
+END_TEST
+
+/* Counts above thresholds that somebody else took. */
+START_TEST(counted_windows_need_no_histogram)
+{
+    struct judge_window w = {.stable = {.n = 950, .slow = {475, 95, 9}},
+                             .canary = {.n = 50, .slow = {45, 20, 6}},
+                             .counted = true};
+    struct judge_report r;
+    struct judge j = judge_fresh(1);
+
+    judge_begin(&j);
+    ck_assert_int_eq(judge_step(&j, &w), JUDGE_REGRESSED);
+    judge_explain(&j, &r);
+    ck_assert_int_ge(r.class, JUDGE_P50);
+    ck_assert_uint_eq(r.classes[JUDGE_P90].tally.canary.bad, 20);
+}
+END_TEST
+
+START_TEST(the_state_is_small)
+{
+    ck_assert_uint_le(sizeof(struct judge), 2560);
 }
 END_TEST
 
@@ -539,6 +649,11 @@ int main(void)
     tcase_add_test(t, ceiling_works_without_control);
     tcase_add_test(t, tolerance_allows_that_much);
     tcase_add_test(t, a_restart_changes_nothing);
+    tcase_add_test(t, one_client_is_not_many);
+    tcase_add_test(t, feedback_is_a_class_of_its_own);
+    tcase_add_test(t, the_split_is_guarded);
+    tcase_add_test(t, counted_windows_need_no_histogram);
+    tcase_add_test(t, the_state_is_small);
     tcase_add_test(t, damaged_bytes_are_refused);
     tcase_add_test(t, numbers_are_for_humans);
     return unit_run(s);

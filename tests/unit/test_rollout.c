@@ -114,6 +114,30 @@ static struct life life_promoting(const char *spec_text)
     return l;
 }
 
+/* The split is not what was asked for: it waits, and goes on by itself when it is. */
+START_TEST(imbalance_holds)
+{
+    struct life l = life_at_first_step(PLAIN);
+    struct judge_report report = {.step_n = 500, .imbalance = true, .reason = "imbalance"};
+    struct rollout_event ev = {.type = ROLLOUT_VERDICT, .report = &report};
+
+    life_send(&l, ev);
+    ck_assert_int_eq(l.r.state, ROLLOUT_HOLDING);
+    ck_assert_str_eq(rollout_reason_name(l.r.reason), "srm");
+    life_tick(&l, 300);
+    ck_assert_int_eq(l.r.state, ROLLOUT_HOLDING);
+    ck_assert_uint_eq(l.r.weight, 500);
+    report.imbalance = false;
+    life_send(&l, ev);
+    ck_assert_int_eq(l.r.state, ROLLOUT_STEPPING);
+    report.imbalance = true;
+    life_send(&l, ev);
+    life_do(&l, ROLLOUT_PROMOTE); /* somebody knows better */
+    ck_assert_int_eq(l.r.state, ROLLOUT_STEPPING);
+    ck_assert_uint_gt(l.r.weight, 500);
+}
+END_TEST
+
 START_TEST(good_version_goes_all_the_way)
 {
     struct life l = life_new(PLAIN);
@@ -748,6 +772,7 @@ int main(void)
 
     suite_add_tcase(s, t);
     tcase_set_timeout(t, 60);
+    tcase_add_test(t, imbalance_holds);
     tcase_add_test(t, good_version_goes_all_the_way);
     tcase_add_test(t, bad_version_comes_back);
     tcase_add_test(t, regression_while_paused_or_baking_comes_back_too);
