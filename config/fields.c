@@ -240,6 +240,9 @@ static const struct field listener_fields[] = {
      .computed = "nothing",
      .doc = "Malformed requests that are mended and forwarded instead of refused; each use is "
             "counted"},
+    {"half_close", FIELD_BOOL, AT(conf_listener, half_close), .fallback = "false",
+     .doc = "A client that ends its side of an HTTP/1 connection still waits for its answers; "
+            "else it has left, and a request that is not answered yet is given up"},
     {"timeouts", FIELD_GROUP, AT(conf_listener, timeouts), .of = &client_timeouts_table,
      .doc = "Limits on waiting for a client"},
     {"tls", FIELD_GROUP, AT(conf_listener, tls), .of = &listener_tls_table, .marked = true,

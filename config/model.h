@@ -336,6 +336,7 @@ struct conf_listener {
     struct conf_proxy_protocol proxy_protocol;
     unsigned protocols;
     unsigned http1_lenient; /* bits 1 << enum stats_violation */
+    bool half_close;        /* FIN does not mean that the client left */
     struct conf_client_timeouts timeouts;
     struct conf_listener_tls tls;
 };

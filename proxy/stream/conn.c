@@ -201,6 +201,13 @@ static void on_deadline(void *arg)
 
 /* ---- between requests ---- */
 
+/* FIN comes from a client that has said all it has to say, and from one that is gone: nothing
+ * tells them apart before bytes are sent to it. Nearly all are gone. */
+static bool waits_after_fin(const struct conn *c)
+{
+    return c->listener->conf && c->listener->conf->half_close;
+}
+
 static void go_idle(struct conn *c)
 {
     bool ahead;
@@ -208,7 +215,7 @@ static void go_idle(struct conn *c)
     c->io.keep = false;
     ahead = has_more(c);
     conn_enter(c, CONN_IDLE);
-    if (c->plane->draining || (c->io.eof && !ahead)) {
+    if (c->plane->draining || (c->io.eof && !(ahead && waits_after_fin(c)))) {
         conn_close(c);
         return;
     }
@@ -682,9 +689,9 @@ static void http2_gone(struct conn *c)
 }
 
 /*
- * FIN. A client may close its half when its request is out and still wait for the answer; one
- * that is gone altogether shows when the answer is sent. In a request, FIN breaks it off; in a
- * tunnel it is passed on.
+ * FIN. In a request it breaks it off, and so it does while an answer is awaited, unless the
+ * listener lets clients close their half; once there is an answer, sending it shows whether
+ * anybody is there. In a tunnel it is passed on.
  */
 static void on_eof(struct conn *c)
 {
@@ -692,7 +699,8 @@ static void on_eof(struct conn *c)
         http2_gone(c);
     else if (c->state == CONN_TUNNEL)
         stream_body_end(c->stream, STR_NONE);
-    else if (c->state == CONN_HEAD || c->state == CONN_BODY)
+    else if (c->state == CONN_HEAD || c->state == CONN_BODY ||
+             (c->state == CONN_BUSY && c->stream->down == HALF_IDLE && !waits_after_fin(c)))
         stream_fail(c->stream, END_CLIENT_ABORT, 0, STR_NONE);
     else if (c->state == CONN_IDLE || c->state == CONN_LINGER)
         conn_close(c);

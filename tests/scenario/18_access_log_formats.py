@@ -27,10 +27,9 @@ def reload(t, s, **access_log):
 
 def hostile(s):
     """Requests whose fields would break a line in two, and bytes that are no request."""
-    for head in (b'GET /%22%0a"x" HTTP/1.1\r\nHost: a\r\nUser-Agent: a"b\\ \xff"\r\nReferer: " 200 0 "\r\n\r\n', b"\x16\x03\x01\r\n\r\n"):
+    for head in (b'GET /%22%0a"x" HTTP/1.1\r\nHost: a\r\nUser-Agent: a"b\\ \xff"\r\nReferer: " 200 0 "\r\nConnection: close\r\n\r\n', b"\x16\x03\x01\r\n\r\n"):
         with socket.create_connection(("127.0.0.1", s.port), 10) as c:
             c.sendall(head)
-            c.shutdown(socket.SHUT_WR)
             while c.recv(65536):
                 pass
 

@@ -59,8 +59,8 @@ def tell(t):
     t.started.append(keeper)
     strict, lenient = free_port(), free_port()
     s = t.sluice(
-        listeners={"web": {"address": f"127.0.0.1:{strict}"},
-                   "old": {"address": f"127.0.0.1:{lenient}",
+        listeners={"web": {"address": f"127.0.0.1:{strict}", "half_close": True},
+                   "old": {"address": f"127.0.0.1:{lenient}", "half_close": True,
                            "http1_lenient": ["bare_lf", "obs_fold", "ctl_value", "te_cl"]}},
         services={"shop": {"versions": {"v1": {"endpoints": [keeper.address]}}}})
 

@@ -603,6 +603,38 @@ START_TEST(a_client_that_leaves_is_not_judged)
 }
 END_TEST
 
+static void play_leave(struct peers *p)
+{
+    dial(p);
+    put(p->client, GET);
+    take(p);
+    get(p, p->up, "\r\n\r\n");
+    hang_up(&p->client);
+    EXPECT(*get(p, p->up, "") == '\0');
+    dial(p); /* behind an answer that has begun nothing new is asked for */
+    put(p->client, GET GET);
+    take(p);
+    get(p, p->up, "\r\n\r\n");
+    put(p->up, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nh");
+    get(p, p->client, "\r\n\r\nh");
+    shutdown(p->client, SHUT_WR);
+    EXPECT(quiet(p->up));
+    put(p->up, "i");
+    EXPECT(strcmp(get(p, p->client, ""), "i") == 0);
+    EXPECT(quiet(p->up));
+}
+
+START_TEST(fin_before_an_answer_gives_it_up)
+{
+    static struct result r;
+
+    run(play_leave, "", true, &r);
+    ck_assert_uint_eq(stat_get(&r.stats->slabs[0].versions[1].client_aborts), 1);
+    ck_assert_uint_eq(stat_get(&r.stats->slabs[0].versions[1].judged), 1);
+    ck_assert_ptr_nonnull(strstr(r.log, "\"status\":499"));
+}
+END_TEST
+
 static void play_half_close(struct peers *p)
 {
     dial(p);
@@ -626,6 +658,7 @@ START_TEST(a_client_that_closes_its_half_gets_its_answers)
 {
     static struct result r;
 
+    listener_more = ",\"half_close\":true";
     run(play_half_close, "", true, &r);
     ck_assert_uint_eq(stat_get(&r.stats->slabs[0].versions[1].client_aborts), 1);
     ck_assert_uint_eq(stat_get(&r.stats->slabs[0].versions[1].judged), 2);
@@ -1070,6 +1103,7 @@ static TCase *cases(const char *name, void (*way)(void))
     tcase_add_test(t, a_malformed_answer_is_502_and_ends_its_connection);
     tcase_add_test(t, an_answer_with_a_broken_or_overlong_body_is_502);
     tcase_add_test(t, a_client_that_leaves_is_not_judged);
+    tcase_add_test(t, fin_before_an_answer_gives_it_up);
     tcase_add_test(t, a_client_that_closes_its_half_gets_its_answers);
     tcase_add_test(t, trailers_go_both_ways_but_not_those_that_rule);
     tcase_add_test(t, a_websocket_is_a_tunnel_from_101_to_the_end);
