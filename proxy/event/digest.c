@@ -1,4 +1,4 @@
-/* digest.c - SHA-256 over OpenSSL's EVP. Its failures are those of memory: not survivable. */
+/* digest.c - digests over OpenSSL's EVP. Its failures are those of memory: not survivable. */
 #include "proxy/event/digest.h"
 #include "proxy/base/check.h"
 
@@ -41,4 +41,9 @@ const char *digest_finish(struct digest *d, char hex[DIGEST_HEX])
     }
     hex[DIGEST_HEX - 1] = '\0';
     return hex;
+}
+
+void digest_sha1(struct str text, uint8_t sum[DIGEST_SHA1])
+{
+    ASSERT(EVP_Digest(text.p, text.n, sum, NULL, EVP_sha1(), NULL) == 1);
 }

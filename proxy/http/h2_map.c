@@ -9,7 +9,7 @@
 #include "proxy/http/chars.h"
 #include "proxy/http/head_write.h"
 
-#define COOKIE STR("cookie: ")
+#define UPGRADE STR("connection: Upgrade\r\nupgrade: websocket\r\n")
 
 static void fault(struct h2_fields *f, int status, enum stats_violation kind, const char *why)
 {
@@ -101,6 +101,8 @@ static void add_pseudo(struct h2_fields *f, struct str name, struct str value)
         keep(f, &f->authority, value);
     else if (str_eq(name, STR(":scheme")))
         keep(f, &f->scheme, value);
+    else if (str_eq(name, STR(":protocol")))
+        keep(f, &f->protocol, value);
     else
         fault(f, 400, STATS_BAD_REQUEST_LINE, "an unknown pseudo field");
 }
@@ -110,14 +112,25 @@ static bool all_of(struct str s, size_t run)
     return s.n && run == s.n;
 }
 
+/* RFC 8441 4 */
+static void check_protocol(struct h2_fields *f)
+{
+    if (!str_eq(text_of(f, f->method), STR("CONNECT")))
+        fault(f, 400, STATS_BAD_REQUEST_LINE, "a protocol without CONNECT");
+    else if (!str_eq(text_of(f, f->protocol), STR("websocket")))
+        fault(f, 501, STATS_BAD_METHOD, "not a protocol that is passed on");
+}
+
 static void check_pseudo(struct h2_fields *f)
 {
     struct str method = text_of(f, f->method), path = text_of(f, f->path);
     struct str scheme = text_of(f, f->scheme), authority = text_of(f, f->authority);
 
-    if (str_eq(method, STR("CONNECT")))
+    if (f->protocol.n)
+        check_protocol(f);
+    else if (str_eq(method, STR("CONNECT")))
         fault(f, 405, STATS_BAD_METHOD, "method not allowed through this proxy");
-    else if (!all_of(method, chars_run(method.p, method.n, CHAR_TOKEN)))
+    if (!all_of(method, chars_run(method.p, method.n, CHAR_TOKEN)))
         fault(f, 400, STATS_BAD_REQUEST_LINE, "not a method");
     else if (!all_of(path, chars_target(path.p, path.n)) ||
              (path.p[0] != '/' && !str_eq(path, STR("*"))))
@@ -131,7 +144,7 @@ static void check_pseudo(struct h2_fields *f)
 /* Pseudo fields are over: the request line and Host. */
 static void begin_lines(struct h2_fields *f)
 {
-    size_t n = f->method.n + f->path.n + f->authority.n + 64;
+    size_t n = f->method.n + f->path.n + f->authority.n + 96;
 
     f->regular = true;
     if (f->trailer)
@@ -140,12 +153,14 @@ static void begin_lines(struct h2_fields *f)
     if (f->status || !room(f, n))
         return;
     f->line = f->text->end;
-    put(f, text_of(f, f->method));
+    put(f, f->protocol.n ? STR("GET") : text_of(f, f->method));
     put(f, STR(" "));
     put(f, text_of(f, f->path));
     put(f, STR(" HTTP/1.1\r\n"));
     if (f->authority.n)
         put_line(f, STR("host"), text_of(f, f->authority));
+    if (f->protocol.n)
+        put(f, UPGRADE);
 }
 
 /* ---- fields ---- */
@@ -194,6 +209,11 @@ static void add_known(struct h2_fields *f, enum field_id id, struct str name, st
     case FIELD_TE:
         if (!str_ieq(value, STR("trailers")))
             fault(f, 400, STATS_BAD_FIELD_VALUE, "TE but trailers");
+        put_line(f, name, value);
+        break;
+    case FIELD_SEC_WEBSOCKET_KEY:
+        if (f->protocol.n)
+            break;
         put_line(f, name, value);
         break;
     default:
@@ -246,9 +266,11 @@ static bool end_lines(struct h2_fields *f, bool last)
 {
     if (!f->regular && !f->status)
         begin_lines(f);
+    if (f->protocol.n && f->length)
+        fault(f, 400, STATS_BAD_FIELD_NAME, "a length of a tunnel");
     if (f->cookies && !f->status)
         put_line(f, STR("cookie"), block_str(f->cookies));
-    if (!last && !f->length && !f->status)
+    if (!last && !f->length && !f->protocol.n && !f->status)
         put_line(f, STR("transfer-encoding"), STR("chunked"));
     if (!f->status && room(f, 2))
         put(f, STR("\r\n"));

@@ -6,6 +6,9 @@
  * and nothing above knows the difference. Names and values are checked before they become text,
  * so no field can be two. Count and size are limited while the block is decoded: what is over
  * the limit is not kept, and far over it the peer means harm.
+ *
+ * A CONNECT that opens a WebSocket (RFC 8441) becomes the GET that does so in HTTP/1.1; its
+ * Sec-WebSocket-Key is whoever's who forwards it.
  */
 #pragma once
 #include "proxy/event/block.h"
@@ -22,7 +25,7 @@ struct h2_fields { /* one header block on its way; a connection has one at most 
     struct block *cookies; /* owned: crumbs, joined by "; " */
     uint32_t line;         /* where the text of the head begins in `text` */
     uint32_t fields, size; /* as HPACK gave them, crumbs included */
-    struct span method, path, authority, scheme;
+    struct span method, path, authority, scheme, protocol;
     bool trailer; /* of a trailer section: lines only */
     bool regular; /* pseudo fields are over */
     bool length;  /* content-length was among them */

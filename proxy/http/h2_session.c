@@ -158,19 +158,28 @@ static int on_close(nghttp2_session *ng, int32_t id, uint32_t code, void *arg)
 
 /* ---- what went out ---- */
 
+/* An early answer is complete: no more of the request is wanted (RFC 9113 8.1). */
+static void end_request(struct h2_session *s, int32_t id)
+{
+    void *stream = nghttp2_session_get_stream_user_data(s->ng, id);
+
+    if (nghttp2_session_get_stream_remote_close(s->ng, id) == 0 &&
+        !(stream && s->ev->wants(s->self, stream)))
+        nghttp2_submit_rst_stream(s->ng, NGHTTP2_FLAG_NONE, id, NGHTTP2_NO_ERROR);
+}
+
 static int on_sent(nghttp2_session *ng, const nghttp2_frame *f, void *arg)
 {
     struct h2_session *s = arg;
     bool last = f->hd.flags & NGHTTP2_FLAG_END_STREAM;
 
+    (void)ng;
     if (f->hd.type == NGHTTP2_DATA)
         h2_budget_sent(&s->budget);
     if (f->hd.type == NGHTTP2_RST_STREAM && f->rst_stream.error_code != NGHTTP2_NO_ERROR)
         (void)h2_budget_reset(&s->budget);
-    /* An early answer is complete: no more of the request is wanted (RFC 9113 8.1). */
-    if (last && (f->hd.type == NGHTTP2_DATA || f->hd.type == NGHTTP2_HEADERS) &&
-        nghttp2_session_get_stream_remote_close(ng, f->hd.stream_id) == 0)
-        nghttp2_submit_rst_stream(ng, NGHTTP2_FLAG_NONE, f->hd.stream_id, NGHTTP2_NO_ERROR);
+    if (last && (f->hd.type == NGHTTP2_DATA || f->hd.type == NGHTTP2_HEADERS))
+        end_request(s, f->hd.stream_id);
     return 0;
 }
 
@@ -228,7 +237,8 @@ static size_t put_fields(struct h2_session *s, size_t n, const struct message *m
     for (size_t i = 0; h && i < h->nfields; i++) {
         const struct field *f = &h->fields[i];
 
-        if (!f->hop && !(m->skip && m->skip[f->id]) && !of_http1(f->id))
+        if (!f->hop && !(m->skip && m->skip[f->id]) && !of_http1(f->id) &&
+            !(m->status == 101 && f->id == FIELD_SEC_WEBSOCKET_ACCEPT))
             s->nv[n++] = pair(head_name(h, f), head_value(h, f));
     }
     return n;
@@ -269,13 +279,14 @@ void h2_session_head(struct h2_session *s, int32_t id, const struct message *m)
     char digits[2][24];
     struct out status = out_init(digits[0], sizeof(digits[0]));
     struct out length = out_init(digits[1], sizeof(digits[1]));
+    bool tunnel = m->status == 101;
     size_t n = 0;
 
     need(s, 2 + (m->from ? m->from->nfields : 0) + lines_in(m->extra));
-    out_u64(&status, (uint64_t)m->status);
+    out_u64(&status, tunnel ? 200 : (uint64_t)m->status);
     s->nv[n++] = pair(STR(":status"), out_text(&status));
     n = put_lines(s, put_fields(s, n, m), m->extra);
-    if (m->status < 200) {
+    if (m->status < 200 && !tunnel) {
         nghttp2_submit_headers(s->ng, NGHTTP2_FLAG_NONE, id, NULL, s->nv, n, NULL);
         return;
     }
@@ -283,7 +294,7 @@ void h2_session_head(struct h2_session *s, int32_t id, const struct message *m)
         out_u64(&length, m->length);
         s->nv[n++] = pair(STR("content-length"), out_text(&length));
     }
-    nghttp2_submit_response(s->ng, id, s->nv, n, m->bodyless ? NULL : &body);
+    nghttp2_submit_response(s->ng, id, s->nv, n, m->bodyless && !tunnel ? NULL : &body);
 }
 
 void h2_session_more(struct h2_session *s, int32_t id)
@@ -394,6 +405,7 @@ static void announce(struct h2_session *s)
         {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, H2_STREAMS_MAX},
         {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, HEAD_MAX_BYTES},
         {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1},
+        {NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1},
     };
 
     nghttp2_submit_settings(s->ng, NGHTTP2_FLAG_NONE, settings, ARRAY_LEN(settings));

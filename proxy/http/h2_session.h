@@ -40,6 +40,8 @@ struct h2_events {
     void (*end)(void *self, void *stream, struct str trailers); /* good lines, or empty */
     /* Copy at most CAP bytes of the answer; none and not last: h2_session_more comes later. */
     struct h2_piece (*pull)(void *self, void *stream, char *to, size_t cap);
+    /* The answer is out before the request is in: is the rest of that wanted? */
+    bool (*wants)(void *self, void *stream);
     /* The stream is no more, by both ends or by a reset. */
     void (*closed)(void *self, void *stream);
     void (*violation)(void *self); /* a frame or field was refused inside */
@@ -59,7 +61,8 @@ struct str h2_session_send(struct h2_session *s);
 bool h2_session_over(const struct h2_session *s);
 bool h2_session_in_head(const struct h2_session *s); /* a header block is incomplete */
 
-/* Head M of the answer to ID. An interim one may be followed by others. */
+/* Head M of the answer to ID. An interim one may be followed by others; 101 opens a tunnel and
+ * is told as 200 (RFC 8441 5). */
 void h2_session_head(struct h2_session *s, int32_t id, const struct message *m);
 void h2_session_more(struct h2_session *s, int32_t id); /* pull has something to give again */
 void h2_session_consume(struct h2_session *s, int32_t id, size_t n);

@@ -5,6 +5,7 @@
  */
 #include "proxy/stream/attempt.h"
 
+#include "proxy/http/websocket.h"
 #include "proxy/stream/announce.h"
 #include "proxy/stream/forward.h"
 #include "proxy/stream/hedge.h"
@@ -315,6 +316,16 @@ static void observe_head(struct attempt *a, const struct message *m)
         stat_add(&a->stats->errors, 1);
 }
 
+static void on_abort(void *self, enum codec_abort why);
+
+/* A key of ours was answered as one that was understood is (RFC 6455 4.1). */
+static bool switched(const struct attempt *a)
+{
+    struct str key = a->stream->websocket;
+
+    return !key.n || websocket_accepted(key, head_get(&a->resp, FIELD_SEC_WEBSOCKET_ACCEPT));
+}
+
 static void on_head(void *self, const struct message *m)
 {
     struct attempt *a = CAST(attempt, ATTEMPT_MAGIC, self);
@@ -323,6 +334,10 @@ static void on_head(void *self, const struct message *m)
         await_progress(a);
         if (attempt_alone(a)) /* else the other one may win */
             stream_interim(a->stream, m);
+        return;
+    }
+    if (a->conn->tunnel && !switched(a)) {
+        on_abort(a, CODEC_BAD);
         return;
     }
     a->stream->tunnel = a->conn->tunnel;

@@ -53,6 +53,7 @@ struct lane { /* one stream of the session */
     bool answered;     /* the answer is complete */
     bool asking;       /* the stream said that it has more */
     bool gone;         /* the session forgot it, or is about to */
+    bool left;         /* it did, but what came through the tunnel still goes up */
     struct str fields; /* trailers of the request, in `held` */
     struct block *held;
     struct grave grave;
@@ -118,7 +119,10 @@ static void lane_close(struct lane *l, enum ending why)
     struct plane *p = l->conn2->plane;
 
     l->gone = true;
-    if (l->stream && why == END_CLIENT_ABORT)
+    l->left = false;
+    if (l->stream && l->stream->tunnel && why == END_CLIENT_ABORT)
+        stream_finish(l->stream, END_TUNNEL);
+    else if (l->stream && why == END_CLIENT_ABORT)
         stream_fail(l->stream, why, 0, STR_NONE);
     else if (l->stream)
         stream_finish(l->stream, why);
@@ -154,10 +158,18 @@ static void on_lane_deadline(void *arg)
         stream_fail(s, END_SEND_TIMEOUT, 0, STR_NONE);
 }
 
+/* What the client sends may go up: of a tunnel, nothing before it stands. */
+static bool wanted(const struct lane *l)
+{
+    const struct stream *s = l->stream;
+
+    return !s->hold && !s->paused && (s->tunnel || !s->req.upgrade);
+}
+
 /* The client owes us something: body, or room for the answer. */
 static void watch_lane(struct lane *l)
 {
-    bool sending = l->stream && !l->ended && !l->full && !l->stream->hold && !l->stream->paused;
+    bool sending = l->stream && !l->ended && !l->full && wanted(l) && !l->stream->req.upgrade;
 
     deadline_start(&l->deadline,
                    l->out_bytes || sending ? l->conn2->conn->listener->stall : NULL);
@@ -171,10 +183,14 @@ static void on_over(void *self, struct stream *s)
     ASSERT(l->stream == s);
     l->stream = NULL;
     drop_input(l);
+    if (l->left)
+        lane_close(l, END_TUNNEL);
     if (l->gone)
         return;
     if (!l->answered)
-        reset(l, s->why == END_DRAINED ? H2_REFUSED : H2_INTERNAL_ERROR);
+        reset(l, s->why == END_DRAINED ? H2_REFUSED
+                 : s->tunnel           ? H2_CANCEL
+                                       : H2_INTERNAL_ERROR);
     else
         watch_lane(l);
 }
@@ -218,7 +234,7 @@ static void *on_head(void *self, int32_t id, struct h2_fields *f, bool last)
         return l;
     }
     h->ready = true;
-    l->told = s->req.framing == FRAMING_NONE;
+    l->told = s->req.framing == FRAMING_NONE && !s->req.upgrade;
     stream_start(s);
     if (l->stream && !l->ended)
         watch_lane(l);
@@ -302,17 +318,18 @@ static void feed(struct lane *l)
 {
     struct stream *s = l->stream;
 
-    while (l->stream && !s->hold && !s->paused && !l->full && STAILQ_FIRST(&l->in))
+    while (l->stream && wanted(l) && !l->full && STAILQ_FIRST(&l->in))
         if (!pass_on(l))
             break;
     if (!l->stream)
         return;
     if (l->owed && !l->full) {
-        h2_session_consume(session_of(l), l->id, l->owed);
+        if (!l->gone)
+            h2_session_consume(session_of(l), l->id, l->owed);
         l->owed = 0;
         watch_lane(l);
     }
-    if (l->ended && !l->told && !l->full && !s->hold && !s->paused && !STAILQ_FIRST(&l->in)) {
+    if (l->ended && !l->told && !l->full && wanted(l) && !STAILQ_FIRST(&l->in)) {
         l->told = true;
         watch_lane(l);
         stream_body_end(s, l->fields);
@@ -328,6 +345,11 @@ static void answer_head(void *self, const struct message *m)
     if (l->gone)
         return;
     h2_session_head(session_of(l), l->id, m);
+    if (l->stream->tunnel) { /* what the client sent ahead goes up now */
+        l->kept = false;
+        l->conn2->ready = true;
+        watch_lane(l);
+    }
     stir(l->conn2);
 }
 
@@ -423,11 +445,24 @@ static struct h2_piece on_pull(void *self, void *stream, char *to, size_t cap)
     return piece;
 }
 
+/* The client has heard the end of the answer; it may go on to send into a tunnel. */
+static bool on_answered(void *self, void *stream)
+{
+    struct lane *l = CAST(lane, LANE_MAGIC, stream);
+
+    (void)self;
+    return l->stream && l->stream->tunnel;
+}
+
 static void on_closed(void *self, void *stream)
 {
     struct conn2 *h = CAST(conn2, CONN2_MAGIC, self);
+    struct lane *l = CAST(lane, LANE_MAGIC, stream);
 
-    lane_close(CAST(lane, LANE_MAGIC, stream), END_CLIENT_ABORT);
+    if (l->stream && l->stream->tunnel && l->ended && !l->told)
+        l->gone = l->left = h->ready = true;
+    else
+        lane_close(l, END_CLIENT_ABORT);
     stir(h);
 }
 
@@ -456,6 +491,7 @@ static const struct h2_events events = {
     .data = on_data,
     .end = on_end,
     .pull = on_pull,
+    .wants = on_answered,
     .closed = on_closed,
     .violation = on_violation,
     .pong = on_pong,

@@ -3,6 +3,7 @@
 #include "proxy/stream/forward.h"
 
 #include "proxy/http/forwarded.h"
+#include "proxy/http/websocket.h"
 #include "proxy/stream/action.h"
 #include "proxy/stream/attempt.h"
 
@@ -182,6 +183,17 @@ static void keep_announcement(struct head *h)
             h->fields[i - 1].hop = false;
 }
 
+/* A client that speaks HTTP/2 asks without a key (RFC 8441 5.1). */
+static void put_key(struct stream *s, struct out *o)
+{
+    uint64_t random[2] = {rng_next(&s->plane->rng), rng_next(&s->plane->rng)};
+    char *key = arena_alloc(&s->arena, WEBSOCKET_KEY);
+
+    websocket_key(key, random);
+    s->websocket = (struct str){key, WEBSOCKET_KEY};
+    head_write_known(o, STR("Sec-WebSocket-Key"), s->websocket);
+}
+
 /* What holds for this hop alone. */
 static void put_hop(struct stream *s, struct out *o)
 {
@@ -191,6 +203,8 @@ static void put_hop(struct stream *s, struct out *o)
         out_put(o, STR("Connection: TE\r\nTE: trailers\r\n"));
     if (s->hold)
         out_put(o, STR("Expect: 100-continue\r\n"));
+    if (s->req.upgrade && s->to.http2)
+        put_key(s, o);
 }
 
 static struct str endpoint_host(const struct stream *s)

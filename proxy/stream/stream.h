@@ -104,6 +104,7 @@ struct stream { /* owned by its conn, from stream_new to stream_finish */
     struct str limit_fields; /* about the rate limit, for the answer */
     struct str forward_path; /* path and query to send on; empty: as they came */
     struct str flag_lines;   /* X-Flag-* for the upstream */
+    struct str websocket;    /* our key, for a client that has none; or empty */
     char key[STICKY_KEY];
     struct arena arena;
     struct h1_parser parser; /* of the request; here because idle connections have no stream */
