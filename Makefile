@@ -10,6 +10,8 @@
 #   make fuzz       fuzz targets, FUZZ_SECONDS=60 each; make fuzz T=h1_head for one
 #   make bench      CPU, latency and memory beside haproxy and nginx, into bench/results (10 minutes;
 #                   BENCH_QUICK=1: 4)
+#   make bench-judge    what the judge costs and misses beside other rules, in simulation
+#                   (minutes; BENCH_JUDGE="--runs 200 --clean 2000" for fewer rollouts)
 #   make check-unit check-scenario    one half of the tests; S=name for those with that name
 #   make conformance    hostile requests and answers of outside corpora (CONFORMANCE_DIR=../shared)
 #   make testssl    testssl.sh against a listener (minutes): nothing above LOW
@@ -138,6 +140,14 @@ bench: deps-install
 	@$(SUB) $(JOBS) all
 	@bench/run.sh $(B)
 
+# Its output is the report; exit 1 when a figure is missed.
+JUDGE_OBJS := $(patsubst %.c,$(B)/%.o,$(sort $(wildcard bench/judge/*.c)))
+$(B)/bench-judge: $(JUDGE_OBJS) $(LIB)
+	$(if $(V),,@echo "  LD $@")
+	$(Q)$(CC) $(ALLL) -o $@ $^ $(BASE_LIBS)
+bench-judge: $(B)/bench-judge
+	@nice -n 19 $< $(BENCH_JUDGE)
+
 conformance: all
 	@scripts/conformance.sh $(B)
 
@@ -180,6 +190,6 @@ clean:
 help:
 	@sed -n '1,/^[^#]/{s/^# \{0,1\}//p}' Makefile
 
-.PHONY: FORCE all need-pkgs units check conformance testssl check-unit check-scenario demo bench asan debug fuzz lint \
+.PHONY: FORCE all need-pkgs units check conformance testssl check-unit check-scenario demo bench bench-judge asan debug fuzz lint \
         format deps deps-install install clean help
 -include $(shell find $(B) -name '*.d' 2>/dev/null)

@@ -38,6 +38,8 @@ int cmd_rollout_resume(struct ctl *c);
 int cmd_rollout_abort(struct ctl *c);
 int cmd_rollout_report(struct ctl *c);
 int cmd_rollout_decisions(struct ctl *c);
+/* cmd_judge.c */
+int cmd_judge_replay(struct ctl *c);
 /* cmd_flag.c */
 int cmd_flag_list(struct ctl *c);
 int cmd_flag_show(struct ctl *c);

@@ -61,6 +61,16 @@ static const struct ctl_option eval_options[] = {
     {"--now", "UNIXSEC", "offline: what rules see as the time"},
     {NULL, NULL, NULL},
 };
+static const struct ctl_option replay_options[] = {
+    {"--rule", "RULE", "eprocess (default), flagger, argo, kayenta or ztest"},
+    {"--alpha", "P", "eprocess: chance of a false \"regressed\" (default 0.01)"},
+    {"--tolerance", "RATIO", "eprocess: so many times as bad is fine (default 1)"},
+    {"--interval", "TIME", "the others: between looks (default 1m, kayenta 5m)"},
+    {"--limit", "N", "flagger: threshold (default 5); argo: failureLimit (default 3)"},
+    {"--success", "PERCENT", "flagger, argo: least share without errors (default 98)"},
+    {"--p99", "MS", "flagger, argo: longest p99 (default 500; 0: any)"},
+    {NULL, NULL, NULL},
+};
 static const struct ctl_option events_options[] = {
     {"--follow", NULL, "go on as they happen"},
     {"--since", "SEQ", "events after this one (default: the last 50)"},
@@ -114,6 +124,9 @@ const struct ctl_command ctl_commands[] = {
     {"rollout decisions", "ROLLOUT", "every verdict with its numbers", cmd_rollout_decisions, 1,
      1, NULL},
     {"undo", "SERVICE", "back to the version before, now", cmd_undo, 1, 1, undo_options},
+
+    {"judge replay", "FILE", "what a rule would have said of recorded windows; needs no proxy",
+     cmd_judge_replay, 1, 1, replay_options},
 
     {"flag list", "", "flags, their state and overrides", cmd_flag_list, 0, 0, NULL},
     {"flag show", "KEY", "a flag's definition", cmd_flag_show, 1, 1, NULL},

@@ -3,14 +3,14 @@
  *
  * With S start epochs and a grid G of ratios, the evidence of a class is
  *
- *   E = 1/(|S||G|) * sum over s, r of exp(L[s][r])
+ *   E = 1/|G| * sum over s, r of weight(s) exp(L[s][r])
  *   L[s][r] += k1 ln(r/r0) + (k1 + k0) (ln(rho r0 + 1 - rho) - ln(rho r + 1 - rho))
  *
  * for each tick after epoch s began; k1 and k0 are the bad events of canary and stable, rho the
  * canary's share of the tick's requests. An average of e-processes is one, so epochs cost a
- * factor |S| and find a regression that starts late as fast as an early one. What r0 and rho
- * are is known before the bad events are looked at; the same holds for the latency thresholds,
- * which come from earlier ticks only. That is all that validity needs.
+ * factor 1/weight and find a regression that starts late as fast as an early one. What r0 and
+ * rho are is known before the bad events are looked at; the same holds for the latency
+ * thresholds, which come from earlier ticks only. That is all that validity needs.
  */
 #include "control/rollout/judge.h"
 #include "proxy/base/hash.h"
@@ -48,7 +48,7 @@ static bool config_valid(const struct judge_config *c)
     return c->alpha > 0 && c->alpha <= 0.5 && c->certify > 0 && c->certify <= 0.5 &&
            c->tolerance >= 1 && c->tolerance <= 10 && c->max_error_rate > 0 &&
            c->max_error_rate < 1 && c->min_excess >= 0 && c->min_excess < 1 &&
-           c->ceiling <= 1 && c->clients <= 1 && c->feedback <= 1 && c->epochs >= 1 &&
+           c->ceiling <= 1 && c->clients < JUDGE_NUNITS && c->feedback <= 1 && c->epochs >= 1 &&
            c->epochs <= JUDGE_EPOCHS;
 }
 

@@ -50,6 +50,13 @@ enum judge_class {
     JUDGE_NCLASSES
 };
 #define JUDGE_QUANTILES 3 /* JUDGE_P50.. */
+enum judge_unit {         /* what "events" of an arm are, where it is not every request */
+                  JUDGE_REQUEST,
+                  JUDGE_CLIENT,      /* a client's 1st, 3rd, 7th, ... */
+                  JUDGE_CLIENT_ONCE, /* its first only: exact for bursts too, blind to those
+                                        that go on */
+                  JUDGE_NUNITS
+};
 enum judge_verdict { JUDGE_UNDECIDED, JUDGE_REGRESSED, JUDGE_CERTIFIED, JUDGE_NVERDICTS };
 
 struct judge_config {
@@ -61,7 +68,7 @@ struct judge_config {
     uint32_t ceiling;      /* 1: surely above max_error_rate is regressed beside a control too;
                               0: only where there is none, at 100 % */
     uint32_t epochs;       /* how many steps will begin; 1..JUDGE_EPOCHS */
-    uint32_t clients;      /* 1: bad events are counted by client; 0: by request */
+    uint32_t clients;      /* enum judge_unit */
     uint32_t feedback;     /* 1: reports from outside are a class; 0: they are ignored */
 };
 

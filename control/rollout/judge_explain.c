@@ -8,8 +8,9 @@
 #include <math.h>
 #include <stdio.h>
 
-#define MIN_BAD    5    /* bad events on the canary before anything is regressed */
-#define EVALUE_MAX 1e12 /* shown; far above every limit */
+#define FIRST_EPOCH 0.25
+#define MIN_BAD     5    /* bad events on the canary before anything is regressed */
+#define EVALUE_MAX  1e12 /* shown; far above every limit */
 
 static const struct class_info {
     const char *name, *what;
@@ -54,16 +55,28 @@ static bool is_latency(enum judge_class c)
     return c >= JUDGE_P50 && c <= JUDGE_P99;
 }
 
-/* Epochs that have not begun count as 1 each: their logs are 0. */
+/* Mean over the epochs of the means over the grid. Versions that are bad mostly are so from the
+ * start, so the first epoch weighs a quarter at least and the others share the rest; any
+ * weights known beforehand are valid. Epochs that have not begun count as 1 each: their logs
+ * are 0. */
+static double epochs_evalue(const struct judge *j, const float *l, size_t ngrid)
+{
+    size_t epochs = j->conf.epochs;
+    double first = epochs > 1 ? fmax(FIRST_EPOCH, 1.0 / (double)epochs) : 1;
+    double rest = epochs > 1 ? (1 - first) / (double)(epochs - 1) : 0, sum = 0;
+
+    for (size_t s = 0; s < epochs; s++)
+        sum += (s == 0 ? first : rest) * mean_exp(l + s * ngrid, ngrid);
+    return fmin(sum, EVALUE_MAX);
+}
+
 static double class_evalue(const struct judge *j, enum judge_class c)
 {
-    size_t s = j->conf.epochs;
-
     if (c == JUDGE_CEILING)
         return mean_exp(j->ceiling, JUDGE_CEILING_GRID);
     if (is_latency(c))
-        return mean_exp(j->latency[c - JUDGE_P50][0], s * JUDGE_LATENCY_GRID);
-    return mean_exp(c == JUDGE_ERROR ? j->error[0] : j->feedback[0], s * JUDGE_ERROR_GRID);
+        return epochs_evalue(j, j->latency[c - JUDGE_P50][0], JUDGE_LATENCY_GRID);
+    return epochs_evalue(j, c == JUDGE_ERROR ? j->error[0] : j->feedback[0], JUDGE_ERROR_GRID);
 }
 
 /* Half of alpha is for bad events, half for latency, each in equal parts. The ceiling where
