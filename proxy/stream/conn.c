@@ -15,9 +15,11 @@
 #include <arpa/inet.h>
 
 #define CONN_MAGIC  0x636f6e6eu
-#define HEAD_EXTRA  256      /* status line, framing fields, line ends */
-#define OUT_HIGH    131072   /* queued bytes above which data() says enough */
-#define LINGER_MAX  16777216 /* bytes thrown away before the connection is cut */
+#define HEAD_EXTRA  256        /* status line, framing fields, line ends */
+#define OUT_HIGH    131072     /* queued bytes above which data() says enough */
+#define LINGER_MAX  1073741824 /* bytes thrown away before the connection is cut */
+#define LINGER_STEP 65536      /* so many of them earn the same time again */
+#define REST_MAX    65536      /* bytes of a body that cost less than a new connection */
 #define CHUNK_FRAME (H1_CHUNK_HEAD + 2)
 #define UNANNOUNCED 1024 /* bytes of trailers that no Trailer field announced */
 
@@ -26,8 +28,9 @@ static const unsigned conn_edge[CONN_NSTATES] = {
     [CONN_IDLE] = TO(HEAD) | TO(HTTP2) | TO(CLOSED),
     [CONN_HTTP2] = TO(CLOSING) | TO(CLOSED),
     [CONN_HEAD] = TO(BODY) | TO(BUSY) | TO(CLOSING) | TO(CLOSED),
-    [CONN_BODY] = TO(BUSY) | TO(CLOSING) | TO(LINGER) | TO(CLOSED),
+    [CONN_BODY] = TO(BUSY) | TO(REST) | TO(CLOSING) | TO(CLOSED),
     [CONN_BUSY] = TO(IDLE) | TO(TUNNEL) | TO(CLOSING) | TO(CLOSED),
+    [CONN_REST] = TO(IDLE) | TO(CLOSED),
     [CONN_TUNNEL] = TO(CLOSING) | TO(CLOSED),
     [CONN_CLOSING] = TO(LINGER) | TO(CLOSED),
     [CONN_LINGER] = TO(CLOSED),
@@ -92,6 +95,18 @@ static void discard(struct conn *c)
     if (b)
         c->discarded += b->end - b->start;
     block_put(&c->plane->ios.blocks, b);
+}
+
+/* A client that sends on may not look for an answer before it has sent all. */
+static void throw_away(struct conn *c)
+{
+    uint32_t steps = c->discarded / LINGER_STEP;
+
+    discard(c);
+    if (c->discarded > LINGER_MAX)
+        conn_close(c);
+    else if (c->state == CONN_LINGER && c->discarded / LINGER_STEP > steps)
+        deadline_start(&c->deadline, c->plane->linger_queue);
 }
 
 /* All is sent. A reset while the client still writes could destroy the answer it has not read,
@@ -225,21 +240,59 @@ static void go_idle(struct conn *c)
         loop_post(c->plane->loop, &c->next, c->next.cb, c);
 }
 
+/*
+ * Answered before all of the request was here: little enough of its body is left to read it and
+ * keep the connection (RFC 9112 9.3). Not behind Expect: whether the client still sends it,
+ * when nobody asked for it, is anybody's guess.
+ */
+static bool has_little_left(const struct conn *c)
+{
+    const struct stream *s = c->stream;
+
+    return c->state == CONN_BODY && !s->req.expect && s->body.framing == FRAMING_LENGTH &&
+           s->body.left <= REST_MAX;
+}
+
+static void skip_rest(struct conn *c)
+{
+    struct block *b = c->io.in;
+    uint32_t here = b ? b->end - b->start : 0;
+
+    here = here < c->discarded ? here : c->discarded;
+    if (here)
+        b->start += here;
+    c->discarded -= here;
+    if (c->discarded == 0)
+        go_idle(c);
+    else
+        io_idle(&c->io);
+}
+
+static void enter_rest(struct conn *c, uint32_t left)
+{
+    conn_enter(c, CONN_REST);
+    c->discarded = left;
+    deadline_start(&c->deadline, c->listener->stall); /* for all of it */
+    skip_rest(c);
+}
+
 /* The stream is over; it ends what it was part of. */
 static void on_over(void *self, struct stream *s)
 {
     struct conn *c = CAST(conn, CONN_MAGIC, self);
 
     ASSERT(c->stream == s);
-    c->stream = NULL;
+    c->stream = NULL; /* its memory stays until the turn is over */
     c->sending = false;
     deadline_stop(&c->deadline);
     block_put(&c->plane->ios.blocks, c->held);
     c->held = NULL;
     if (c->cut || !c->answered)
         conn_close(c);
-    else if (c->close || c->state != CONN_BUSY)
+    else if (c->close)
         close_politely(c);
+    else if (c->state == CONN_BODY)
+        enter_rest(c, (uint32_t)s->body.left);
     else
         go_idle(c);
 }
@@ -463,11 +516,12 @@ static void conn_read(struct conn *c)
     case CONN_TUNNEL:
         read_tunnel(c);
         break;
+    case CONN_REST:
+        skip_rest(c);
+        break;
     case CONN_LINGER:
     case CONN_CLOSING:
-        discard(c);
-        if (c->discarded > LINGER_MAX)
-            conn_close(c);
+        throw_away(c);
         break;
     default:
         break; /* sent ahead: waits its turn, and when the block is full, in the kernel */
@@ -547,7 +601,8 @@ static void answer_head(void *self, const struct message *m)
     if (m->status >= 200) {
         c->last = !c->stream->req.keep_alive;
         c->close = c->last || m->last || c->plane->draining || c->plane->overload.over ||
-                   c->state != CONN_BUSY || (c->io.eof && !has_more(c));
+                   (c->state != CONN_BUSY && !has_little_left(c)) ||
+                   (c->io.eof && !has_more(c));
     }
     if (need <= BLOCK_SMALL) {
         o = out_init(io_room(&c->io, need), need);
@@ -702,7 +757,7 @@ static void on_eof(struct conn *c)
     else if (c->state == CONN_HEAD || c->state == CONN_BODY ||
              (c->state == CONN_BUSY && c->stream->down == HALF_IDLE && !waits_after_fin(c)))
         stream_fail(c->stream, END_CLIENT_ABORT, 0, STR_NONE);
-    else if (c->state == CONN_IDLE || c->state == CONN_LINGER)
+    else if (c->state == CONN_IDLE || c->state == CONN_REST || c->state == CONN_LINGER)
         conn_close(c);
 }
 

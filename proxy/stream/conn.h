@@ -14,6 +14,7 @@
     X(HEAD, "in a request's head")                                                             \
     X(BODY, "in a request's body")                                                             \
     X(BUSY, "the request is read, its answer is not complete")                                 \
+    X(REST, "answered early: the rest of the request's body is thrown away")                   \
     X(HTTP2, "the first bytes were those of HTTP/2: conn2.h")                                  \
     X(TUNNEL, "switched to another protocol: bytes are passed on")                             \
     X(CLOSING, "the last output is being sent")                                                \
@@ -44,7 +45,7 @@ struct conn { /* owned by the plane, from conn_open to conn_close */
     const struct io_tls_facts *tls; /* the io's; NULL: plain */
     uint32_t kept_end;              /* end of the body bytes kept in io.in; 0: no request yet */
     uint32_t waiting_bytes;         /* untaken when the deadline was started: to see progress */
-    uint32_t discarded;             /* bytes thrown away in LINGER */
+    uint32_t discarded;             /* bytes thrown away in LINGER; in REST, those to be */
     bool close;                     /* no request after this one */
     bool last;                      /* the client said so itself */
     bool cut;                       /* the answer broke off: close at once */

@@ -19,10 +19,11 @@
 #include "proxy/upstream/pool.h"
 
 /* Towards clients; all other durations come from the configuration. */
-#define CLIENT_HEAD_MS   10000 /* these three: of a listener that no snapshot names yet */
-#define CLIENT_IDLE_MS   60000
-#define CLIENT_STALL_MS  30000
-#define CLIENT_LINGER_MS 2000 /* reading on after an early answer, so that it is received */
+#define CLIENT_HEAD_MS  10000 /* these three: of a listener that no snapshot names yet */
+#define CLIENT_IDLE_MS  60000
+#define CLIENT_STALL_MS 30000
+#define CLIENT_LINGER_MS                                                                       \
+    5000 /* without a byte, reading on after an early answer, so that it is received */
 #define CLIENT_WATCH_MS                                                                        \
     10                 /* an answer to a first request that took so long: watch the client */
 #define EXPECT_MS 1000 /* a body held back for 100 (Continue) goes up after this */

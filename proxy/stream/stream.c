@@ -207,7 +207,8 @@ void stream_fail(struct stream *s, enum ending why, int status, struct str what)
         s->status = status;
         stream_enter(s, STREAM_ANSWER);
         reply_send(s, status, what.n ? what : row->text,
-                   why == END_BAD_REQUEST || why == END_BAD_METHOD || why == END_OVERLOADED);
+                   why == END_BAD_REQUEST || why == END_BAD_METHOD || why == END_BODY_TIMEOUT ||
+                       why == END_OVERLOADED);
     } else {
         s->to.ops->abort(s->to.self, CODEC_RESET);
     }
