@@ -41,16 +41,25 @@ bool retry_repeatable(const struct stream *s)
     return conf(s)->methods & bits[s->req.method];
 }
 
-/* One more may begin; then it is spent. */
+static bool pay(struct stream *s)
+{
+    return retry_budget_take(&s->service->budget, conf(s)->budget, loop_now_us(s->plane->loop));
+}
+
+/* One more may begin; then it is spent. The budget last: what it gave is not given back. */
 static bool spend(struct stream *s, bool budget)
 {
     if (s->tries - s->extra_tries >= conf(s)->attempts)
         return false;
     if (!s->retrying && !breaker_enter(s->version->breaker, STATS_RETRYING))
         return false;
+    if (budget && !pay(s)) {
+        if (!s->retrying)
+            breaker_leave(s->version->breaker, STATS_RETRYING);
+        return false;
+    }
     s->retrying = true;
-    return !budget ||
-           retry_budget_take(&s->service->budget, conf(s)->budget, loop_now_us(s->plane->loop));
+    return true;
 }
 
 bool retry_allowed(struct stream *s, enum ending why, bool nothing_sent, bool stale)

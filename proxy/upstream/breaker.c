@@ -159,11 +159,25 @@ static struct breaker *find(struct breakers *set, const char *name)
     return k;
 }
 
+/* A version that is gone, but for a long exchange, had CELL: it is shown nowhere any more. */
+static void take_cell(struct breakers *set, uint32_t cell)
+{
+    struct breaker *k;
+
+    LIST_FOREACH (k, &set->all, link)
+        if (k->cell == cell) {
+            k->cell = 0;
+            k->counters = NULL;
+        }
+}
+
 /* From now on the gauges of CELL are K's. */
 static void set_cell(struct breaker *k, uint32_t cell)
 {
     if (cell >= STATS_VERSIONS)
         cell = 0;
+    if (cell && cell != k->cell)
+        take_cell(k->set, cell);
     if (k->counters && cell != k->cell) {
         for (int i = 0; i < STATS_NHELD; i++)
             stat_set(&k->counters->held[i], 0);

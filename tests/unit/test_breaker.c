@@ -150,6 +150,32 @@ START_TEST(a_longer_wait_elsewhere_goes_first)
 }
 END_TEST
 
+START_TEST(a_cell_given_to_another_version_is_that_version_s)
+{
+    const struct conf_limits c = {.max_connections = 5};
+    const struct conf_version v1 = {.name = STR("v1"), .cell = CELL + 1},
+                              v2 = {.name = STR("v2"), .cell = CELL};
+    struct breaker *new;
+
+    set_limits(5, 0, 0);
+    ck_assert(breaker_enter(of[0], STATS_CONNECTIONS)); /* a long exchange */
+    ck_assert(breaker_enter(of[0], STATS_CONNECTIONS));
+    new = breaker_use(&sets[0], STR("shop"), &v2, &c);
+    ck_assert_uint_eq(shown(0, STATS_CONNECTIONS), 0);
+    ck_assert(breaker_enter(new, STATS_CONNECTIONS));
+    breaker_leave(of[0], STATS_CONNECTIONS);
+    ck_assert_uint_eq(shown(0, STATS_CONNECTIONS), 1);
+    breaker_unref(breaker_use(&sets[0], STR("shop"), &v1, &c)); /* it is back, elsewhere */
+    ck_assert_uint_eq(shown(0, STATS_CONNECTIONS), 1);
+    ck_assert_uint_eq(stat_get(&stats->slabs[0].versions[CELL + 1].held[STATS_CONNECTIONS]), 1);
+    breaker_leave(of[0], STATS_CONNECTIONS);
+    ck_assert_uint_eq(shown(0, STATS_CONNECTIONS), 1);
+    breaker_leave(new, STATS_CONNECTIONS);
+    breaker_unref(new);
+    ck_assert_uint_eq(shown(0, STATS_CONNECTIONS), 0);
+}
+END_TEST
+
 START_TEST(nothing_to_limit_is_no_breaker)
 {
     set_limits(0, 1024, 0);
@@ -169,6 +195,7 @@ int main(void)
     tcase_add_test(t, a_limit_holds_over_both_and_is_shown);
     tcase_add_test(t, who_waits_is_served_in_order);
     tcase_add_test(t, a_longer_wait_elsewhere_goes_first);
+    tcase_add_test(t, a_cell_given_to_another_version_is_that_version_s);
     tcase_add_test(t, nothing_to_limit_is_no_breaker);
     suite_add_tcase(s, t);
     return unit_run(s);

@@ -21,12 +21,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-struct peers {       /* what a script has */
-    int origin;      /* listening */
-    uint16_t port;   /* of the plane */
-    int client, up;  /* connections, -1 when closed */
-    int mark[2];     /* a byte written to [1] takes a note of the allocations */
-    char buf[65536]; /* the last message */
+struct peers {      /* what a script has */
+    int origin;     /* listening */
+    uint16_t port;  /* of the plane */
+    int client, up; /* connections, -1 when closed */
+    int mark[2];    /* a byte written to [1] takes a note of the allocations */
+    const struct stats_version *seen; /* the plane's counters of the version */
+    char buf[65536];                  /* the last message */
 };
 typedef void script(struct peers *p);
 
@@ -231,6 +232,7 @@ static void run(script *play, const char *more, bool up, struct result *r)
     ck_assert_int_eq(pipe(log), 0);
     b.loop = loop_new();
     sig_start(&child, b.loop, SIGCHLD, on_child, b.loop);
+    p.seen = &r->stats->slabs[0].versions[1];
     pid = fork();
     if (pid == 0) {
         close(listener);
@@ -887,6 +889,45 @@ START_TEST(a_request_that_takes_too_long_to_come_is_not_judged)
 }
 END_TEST
 
+/* Ten retries are free, more cost of a budget that there is not. */
+static void play_broke(struct peers *p)
+{
+    dial(p);
+    for (int i = 0; i < 10; i++) {
+        put(p->client, GET);
+        if (i == 0)
+            take(p);
+        get(p, p->up, "\r\n\r\n");
+        EXPECT(stat_get(&p->seen->held[STATS_RETRYING]) == 0);
+        put(p->up, "HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n");
+        hang_up(&p->up);
+        take(p);
+        get(p, p->up, "\r\n\r\n");
+        EXPECT(stat_get(&p->seen->held[STATS_RETRYING]) == 1);
+        put(p->up, OK_TWO);
+        get(p, p->client, "hi");
+    }
+    put(p->client, GET);
+    get(p, p->up, "\r\n\r\n");
+    put(p->up, "HTTP/1.1 503 No\r\nContent-Length: 2\r\n\r\nn");
+    HAS(get(p, p->client, "\r\n\r\nn"), "HTTP/1.1 503 ");
+    EXPECT(stat_get(&p->seen->held[STATS_RETRYING]) == 0);
+    put(p->up, "o");
+    get(p, p->client, "o");
+}
+
+START_TEST(a_retry_that_the_budget_refuses_takes_no_turn_from_others)
+{
+    static struct result r;
+
+    run(play_broke,
+        ",\"limits\":{\"max_retries\":1},\"retry\":{\"on\":[\"503\"],\"budget\":0,"
+        "\"backoff\":{\"base\":\"1ms\"}}",
+        true, &r);
+    ck_assert_uint_eq(stat_get(&r.stats->slabs[0].versions[1].retries), 10);
+}
+END_TEST
+
 static void play_sticky(struct peers *p)
 {
     dial(p);
@@ -1111,6 +1152,7 @@ static TCase *cases(const char *name, void (*way)(void))
     tcase_add_test(t, an_idle_tunnel_is_closed_and_not_judged_bad);
     tcase_add_test(t, no_other_upgrade_leaves_http);
     tcase_add_test(t, first_byte_timeout_is_504);
+    tcase_add_test(t, a_retry_that_the_budget_refuses_takes_no_turn_from_others);
     tcase_add_test(t, a_request_that_takes_too_long_to_come_is_not_judged);
     tcase_add_test(t, a_sticky_cookie_is_minted_once);
     tcase_add_test(t, flags_are_evaluated_and_handed_on);
