@@ -46,6 +46,12 @@ static void fill_version(struct tables *t, struct version_row *v, const struct c
     fill_targets(t, v, t->pool, s, env);
 }
 
+/* Of N for all workers, what one of them has: not less than 1. */
+static uint32_t part(uint32_t n, unsigned workers)
+{
+    return workers > 1 ? (n + workers - 1) / workers : n;
+}
+
 /* Its version may be gone: then nothing is copied. */
 static void fill_mirror(struct tables *t, struct service_row *s, const struct tables_env *env)
 {
@@ -58,7 +64,7 @@ static void fill_mirror(struct tables *t, struct service_row *s, const struct ta
     s->mirror->to.conf = s->versions[k].conf;
     fill_targets(t, &s->mirror->to, t->shadows, s->conf, env);
     s->mirror->timeout = deadline_queue(env->deadlines, c->timeout_ms);
-    s->mirror->most = (c->max_requests + env->workers - 1) / env->workers;
+    s->mirror->most = part(c->max_requests, env->workers);
 }
 
 static void keep_cursors(struct service_row *s, const struct service_row *old)
@@ -66,6 +72,8 @@ static void keep_cursors(struct service_row *s, const struct service_row *old)
     split_resume(&s->split, &old->split);
     s->budget = old->budget;
     s->hedge_budget = old->hedge_budget;
+    if (s->mirror && old->mirror)
+        s->mirror->credit = old->mirror->credit;
     if (s->hedge_times && old->hedge_times)
         *s->hedge_times = *old->hedge_times;
     for (size_t i = 0; i < s->conf->nversions; i++) {
