@@ -26,7 +26,7 @@ for name in $names; do
     dictionary=
     [ -f "tests/fuzz/$name.dict" ] && dictionary="-dict=tests/fuzz/$name.dict"
     log=$build/fuzz_$name.log
-    if "$build/fuzz_$name" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 \
+    if "$build/fuzz_$name" -max_total_time="$seconds" -timeout=60 -rss_limit_mb=2048 \
         -print_final_stats=1 -artifact_prefix="$build/crash-$name-" $dictionary \
         "$found/$name" "tests/fuzz/corpus/$name" >"$log" 2>&1; then
         sed -n "s/^stat::number_of_executed_units: */fuzz_$name: clean, runs: /p" "$log"

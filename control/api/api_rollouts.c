@@ -260,3 +260,13 @@ void api_rollouts_abort(struct api_request *req)
 {
     command(req, ROLLOUT_ABORT);
 }
+
+void api_rollouts_approve(struct api_request *req)
+{
+    command(req, ROLLOUT_APPROVE);
+}
+
+void api_rollouts_retry(struct api_request *req)
+{
+    command(req, ROLLOUT_RETRY);
+}

@@ -35,6 +35,8 @@ const struct api_route api_routes[] = {
     {"POST", ROLLOUT ":pause", api_rollouts_pause, CHANGE_MAY},
     {"POST", ROLLOUT ":resume", api_rollouts_resume, CHANGE_MAY},
     {"POST", ROLLOUT ":abort", api_rollouts_abort, CHANGE_MAY},
+    {"POST", ROLLOUT ":approve", api_rollouts_approve, CHANGE_MAY},
+    {"POST", ROLLOUT ":retry", api_rollouts_retry, CHANGE_MAY},
     {"GET", ROLLOUT, api_rollouts_get, 0},
     {"GET", ROLLOUT "/report", api_rollouts_report, 0},
     {"GET", ROLLOUT "/decisions", api_rollouts_decisions, 0},

@@ -25,15 +25,36 @@ static const char *step_state(const struct rollout *r, uint32_t i)
     return r->step_started_ms[i] ? "current" : "pending";
 }
 
-static json_t *view_hold(const struct spec_step *s, bool last)
+static json_t *view_hold(const struct spec_step *s)
 {
     char min[SPEC_DURATION_TEXT], max[SPEC_DURATION_TEXT];
 
-    if (last)
+    if (s->kind != SPEC_WEIGHT || s->weight == 10000)
         return json_null();
     return json_pack("{s:s,s:o,s:s}", "min", spec_duration_text(min, s->min_ms), "max",
                      s->max_ms ? json_string(spec_duration_text(max, s->max_ms)) : json_null(),
                      "until", spec_until_name(s->until));
+}
+
+/* What is going on in a step that is no weight. */
+static void view_task(json_t *out, const struct rollout *r, uint32_t i)
+{
+    const struct spec_task *task = spec_task(&r->spec, i);
+    const char *check = rollout_check_name(r->check);
+    json_t *approvals = json_array();
+
+    json_object_set_new(out, "name", json_string(task->name));
+    if (r->spec.steps[i].kind == SPEC_APPROVE)
+        json_object_set_new(out, "need", json_integer(task->need));
+    if (i == r->step && r->spec.steps[i].kind == SPEC_APPROVE) {
+        for (uint32_t k = 0; k < r->napprovals; k++)
+            json_array_append_new(approvals, json_string(r->approvals[k]));
+        json_object_set(out, "approvals", approvals);
+    } else if (i == r->step && check) {
+        json_object_set_new(out, "check", json_string(check));
+        json_object_set_new(out, "seen", view_text(r->checked));
+    }
+    json_decref(approvals);
 }
 
 static json_t *view_steps(const struct rollout *r)
@@ -42,11 +63,13 @@ static json_t *view_steps(const struct rollout *r)
 
     for (uint32_t i = 0; i < r->spec.nsteps; i++) {
         const struct spec_step *s = &r->spec.steps[i];
-        json_array_append_new(
-            steps, json_pack("{s:f,s:o,s:s,s:o,s:o}", "weight", s->weight / 100.0, "hold",
-                             view_hold(s, i + 1 == r->spec.nsteps), "state", step_state(r, i),
-                             "started", view_time(r->step_started_ms[i]), "ended",
-                             view_time(r->step_ended_ms[i])));
+        json_t *out = json_pack("{s:s,s:f,s:o,s:s,s:o,s:o}", "kind", spec_kind_name(s->kind),
+                                "weight", s->weight / 100.0, "hold", view_hold(s), "state",
+                                step_state(r, i), "started", view_time(r->step_started_ms[i]),
+                                "ended", view_time(r->step_ended_ms[i]));
+        if (s->kind != SPEC_WEIGHT)
+            view_task(out, r, i);
+        json_array_append_new(steps, out);
     }
     return steps;
 }
@@ -156,14 +179,14 @@ json_t *view_rollout(const struct engine *e, const struct rollout_entry *l)
         "{s:s,s:I,s:s,s:s,s:s,s:s,s:s,s:o,s:o,s:i,s:o,s:{s:f,s:o},s:o,s:I,s:I,s:s,s:o,s:o,s:o,"
         "s:o}",
         "id", r->id, "index", (json_int_t)r->index, "service", r->service, "version",
-        r->spec.version, "stable", r->stable, "strategy", "canary", "state",
-        rollout_state_name(r->state), "phase", view_text(rollout_phase_name(rollout_phase(r))),
-        "reason", view_reason(r), "step", (int)r->step + 1, "steps", view_steps(r), "weight",
-        "set", r->weight / 100.0, "actual", actual_weight(e, r), "judge", view_judge(r),
-        "exposed_requests", (json_int_t)l->exposed, "bad_requests", (json_int_t)l->bad,
-        "author", r->author, "created", view_time(r->created_ms), "updated",
-        view_time(r->updated_ms), "finished", view_time(r->finished_ms), "result",
-        view_result(l));
+        r->spec.version, "stable", r->stable, "strategy", spec_strategy_name(r->spec.strategy),
+        "state", rollout_state_name(r->state), "phase",
+        view_text(rollout_phase_name(rollout_phase(r))), "reason", view_reason(r), "step",
+        (int)r->step + 1, "steps", view_steps(r), "weight", "set", r->weight / 100.0, "actual",
+        actual_weight(e, r), "judge", view_judge(r), "exposed_requests", (json_int_t)l->exposed,
+        "bad_requests", (json_int_t)l->bad, "author", r->author, "created",
+        view_time(r->created_ms), "updated", view_time(r->updated_ms), "finished",
+        view_time(r->finished_ms), "result", view_result(l));
 }
 
 /* --- the report --- */
@@ -225,11 +248,12 @@ static void say_steps(struct text *t, const json_t *steps)
     size_t i;
     json_t *s;
 
-    say(t, "\n## Steps\n\n| step | weight | state | started | ended |\n"
-           "|---:|---:|---|---|---|\n");
+    say(t, "\n## Steps\n\n| step | kind | weight | state | started | ended |\n"
+           "|---:|---|---:|---|---|---|\n");
     json_array_foreach(steps, i, s)
-        say(t, "| %zu | %g %% | %s | %s | %s |\n", i + 1, number_of(s, "weight"),
-            text_of(s, "state"), text_of(s, "started"), text_of(s, "ended"));
+        say(t, "| %zu | %s | %g %% | %s | %s | %s |\n", i + 1, text_of(s, "kind"),
+            number_of(s, "weight"), text_of(s, "state"), text_of(s, "started"),
+            text_of(s, "ended"));
 }
 
 static void say_classes(struct text *t, const json_t *classes)

@@ -107,8 +107,10 @@ static int add_options(struct ctl *c, json_t *body)
     }
     if (!json_object_get(body, "version"))
         return ctl_complain(c, CTL_USAGE, "deploy wants --version");
-    if (!json_object_get(body, "steps") && !json_object_get(body, "preset"))
-        return ctl_complain(c, CTL_USAGE, "deploy wants --steps or a file (-f)");
+    if (!json_object_get(body, "steps") && !json_object_get(body, "preset") &&
+        strcmp(ctl_text(body, "strategy"), "bluegreen") != 0)
+        return ctl_complain(c, CTL_USAGE,
+                            "deploy wants --steps, --strategy bluegreen or a file (-f)");
     return CTL_OK;
 }
 

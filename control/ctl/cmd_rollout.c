@@ -138,6 +138,16 @@ int cmd_rollout_abort(struct ctl *c)
     return decide(c, "abort");
 }
 
+int cmd_rollout_approve(struct ctl *c)
+{
+    return decide(c, "approve");
+}
+
+int cmd_rollout_retry(struct ctl *c)
+{
+    return decide(c, "retry");
+}
+
 int cmd_rollout_report(struct ctl *c)
 {
     char *path = ctl_path("/v1/rollouts/%s/report", c->args[0]);

@@ -75,7 +75,8 @@ bool show_is_final(const json_t *r)
 
 int show_exit(const json_t *r, bool waits)
 {
-    static const char *const for_a_person[] = {"manual", "approval", "undecided", NULL};
+    static const char *const for_a_person[] = {"manual",       "approval",     "undecided",
+                                               "check_failed", "hook_unknown", NULL};
     const char *state = ctl_text(r, "state");
 
     if (strcmp(state, "succeeded") == 0)
@@ -279,6 +280,8 @@ static void put_step(FILE *out, const struct shown *v, const json_t *s)
             : now ? "●"
                   : "○",
             paint(v, done || now ? "\033[0m" : ""), ctl_number(s, "weight"));
+    if (ctl_text(s, "name")[0])
+        fprintf(out, " %s \"%s\"", ctl_text(s, "kind"), ctl_text(s, "name"));
     if (started && (done || now)) {
         uint64_t end = ended ? ended : v->now_ms;
 

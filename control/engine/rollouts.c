@@ -13,6 +13,7 @@
 #include "control/engine/effects.h"
 #include "control/engine/engine.h"
 #include "control/engine/evidence.h"
+#include "control/engine/tasks.h"
 #include "control/link/health.h"
 #include "control/store/store.h"
 #include "proxy/base/clock.h"
@@ -35,6 +36,7 @@ struct rollouts {
     TAILQ_HEAD(rollout_list, rollout_entry) all; /* newest first */
     LIST_HEAD(, rollouts_watcher) watchers;
     uint64_t last_number;
+    struct tasks *tasks;
     struct timer tick;
     bool telling;
 };
@@ -202,8 +204,8 @@ static void finish_entry(struct rollouts *rs, struct rollout_entry *l)
 /* Does the result of M have to be on disk now? Evidence alone may wait a second. */
 static bool is_transition(const struct move *m)
 {
-    return m->doc || m->fx.type || m->fx.set_weight || m->fx.drain || m->fx.settle ||
-           m->fx.finish || m->who.actor;
+    return m->doc || m->fx.type || m->fx.set_weight || m->fx.run_task || m->fx.drain ||
+           m->fx.settle || m->fx.finish || m->who.actor;
 }
 
 /* Let M->EV happen to L. 0, or -1: refused or not stored (then fx.message says why). */
@@ -218,8 +220,10 @@ static int step(struct rollouts *rs, struct rollout_entry *l, struct move *m)
     if (m->ev.wall_ms == 0)
         m->ev.wall_ms = clock_wall_ms();
     m->ev.mono_ms = now_ms;
-    m->ev.actor = m->who.actor;
-    m->ev.why = m->who.reason;
+    if (m->who.actor) {
+        m->ev.actor = m->who.actor;
+        m->ev.why = m->who.reason;
+    }
     rc = rollout_apply(next, &m->ev, &m->fx);
     bool store_now =
         is_transition(m) || (m->fx.changed && now_ms - l->saved_ms >= ROLLOUTS_SAVE_MS);
@@ -236,6 +240,10 @@ static int step(struct rollouts *rs, struct rollout_entry *l, struct move *m)
         l->r = *next;
         if (m->fx.finish)
             finish_entry(rs, l);
+        if (m->fx.run_task)
+            tasks_run(rs->tasks, next);
+        else if (next->check != ROLLOUT_CHECKING)
+            tasks_cancel(rs->tasks, next->id);
         if (seen)
             tell_watchers(rs, l);
     }
@@ -251,6 +259,26 @@ static void step_fact(struct rollouts *rs, struct rollout_entry *l, struct rollo
 
     if (step(rs, l, &m) != 0)
         log_debug("rollout %s: %s: %s", l->r.id, rollout_event_name(ev.type), m.fx.message);
+}
+
+static struct rollout_entry *find(const struct rollouts *rs, const char *id)
+{
+    struct rollout_entry *l;
+
+    TAILQ_FOREACH (l, &rs->all, link)
+        if (strcmp(l->r.id, id) == 0)
+            return l;
+    return NULL;
+}
+
+static void on_checked(void *arg, const char *id, uint32_t at, bool ok, const char *why)
+{
+    struct rollouts *rs = arg;
+    struct rollout_entry *l = find(rs, id);
+    struct move m = {.ev = {.type = ROLLOUT_CHECKED, .step = at, .ok = ok, .why = why}};
+
+    if (l && step(rs, l, &m) != 0)
+        log_warn("rollout %s: the end of a check is not stored: %s", id, m.fx.message);
 }
 
 /* --- the workers' answers --- */
@@ -518,16 +546,6 @@ const struct rollout_entry *rollouts_start(struct rollouts *rs, const char *serv
 
 /* --- commands --- */
 
-static struct rollout_entry *find(const struct rollouts *rs, const char *id)
-{
-    struct rollout_entry *l;
-
-    TAILQ_FOREACH (l, &rs->all, link)
-        if (strcmp(l->r.id, id) == 0)
-            return l;
-    return NULL;
-}
-
 int rollouts_command(struct rollouts *rs, const char *id, enum rollout_event_type command,
                      struct requester who, publish_cb *cb, void *arg, struct refusal *why)
 {
@@ -536,9 +554,12 @@ int rollouts_command(struct rollouts *rs, const char *id, enum rollout_event_typ
 
     if (!l)
         return refuse(why, 404, "not_found", "no rollout \"%s\"", id);
-    if (!rollout_accepts(&l->r, command, clock_wall_ms()))
-        return refuse(why, 409, "state", "%s is %s: %s is not possible now", id,
-                      rollout_state_name(l->r.state), rollout_event_name(command));
+    struct rollout_event asked = {
+        .type = command, .actor = who.actor, .wall_ms = clock_wall_ms()};
+    const char *no = rollout_refusal(&l->r, &asked);
+    if (no)
+        return refuse(why, 409, "state", "%s is %s: cannot %s it: %s", id,
+                      rollout_state_name(l->r.state), rollout_event_name(command), no);
     if (command == ROLLOUT_RESUME)
         m.doc = effects_at_resume(rs->engine->desired, &l->r);
     if (command == ROLLOUT_UNDO)
@@ -595,6 +616,7 @@ struct rollouts *rollouts_new(struct engine *e)
     rs->engine = e;
     TAILQ_INIT(&rs->all);
     LIST_INIT(&rs->watchers);
+    rs->tasks = tasks_new(e, on_checked, rs);
     timer_init(&rs->tick, e->loop, on_tick, rs);
     return rs;
 }
@@ -606,6 +628,7 @@ void rollouts_free(struct rollouts *rs)
     if (!rs)
         return;
     timer_stop(&rs->tick);
+    tasks_free(rs->tasks);
     while ((l = TAILQ_FIRST(&rs->all))) {
         TAILQ_REMOVE(&rs->all, l, link);
         entry_free(l);

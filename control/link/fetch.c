@@ -30,8 +30,8 @@ struct fetch { /* owned by the fetcher until its callback */
     fetch_cb *cb;
     void *arg;
     char *request_body;
-    char *body;
-    size_t n, body_max;
+    char *body, *fields;
+    size_t n, body_max, nfields, fields_max;
     bool truncated;
     CURLcode bad_start; /* not CURLE_OK: it could not even begin */
     char error[CURL_ERROR_SIZE];
@@ -57,6 +57,7 @@ static void fetch_free(struct fetch *f)
     curl_slist_free_all(f->headers);
     xfree(f->request_body);
     xfree(f->body);
+    xfree(f->fields);
     f->magic = 0;
     xfree(f);
 }
@@ -78,6 +79,7 @@ static void finish(struct fetch *f, CURLcode code)
     if (code == CURLE_WRITE_ERROR && f->truncated) /* we stopped it; the answer is good */
         code = CURLE_OK;
     r.took_ms = (uint64_t)(took / 1000);
+    r.headers = (struct str){f->fields ? f->fields : "", f->nfields};
     r.body = (struct str){f->body ? f->body : "", f->n};
     r.truncated = f->truncated;
     r.status = code == CURLE_OK ? (int)status : 0;
@@ -203,6 +205,22 @@ static size_t on_body(char *p, size_t size, size_t n, void *arg)
     return take; /* less than N ends the transfer */
 }
 
+/* A line at a time; a status line begins a head, the last one is the answer's. */
+static size_t on_field(char *p, size_t size, size_t n, void *arg)
+{
+    struct fetch *f = CAST(fetch, FETCH_MAGIC, arg);
+
+    (void)size; /* always 1 */
+    if (n >= 5 && memcmp(p, "HTTP/", 5) == 0) {
+        f->nfields = 0;
+    } else if (n > 2 && n <= f->fields_max - f->nfields) {
+        f->fields = xrealloc(f->fields, f->nfields + n);
+        memcpy(f->fields + f->nfields, p, n);
+        f->nfields += n;
+    }
+    return n;
+}
+
 /* --- life --- */
 
 struct fetcher *fetcher_new(struct loop *l)
@@ -261,6 +279,10 @@ static void set_options(struct fetch *f, const struct fetch_options *o)
     curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, (long)(o->timeout_ms ? o->timeout_ms : DEFAULT_MS));
     curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(c, CURLOPT_WRITEDATA, f);
+    if (f->fields_max) {
+        curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, on_field);
+        curl_easy_setopt(c, CURLOPT_HEADERDATA, f);
+    }
     if (o->socket)
         curl_easy_setopt(c, CURLOPT_UNIX_SOCKET_PATH, o->socket);
     if (o->proxy_header)
@@ -297,6 +319,7 @@ struct fetch *fetch_start(struct fetcher *fr, const struct fetch_options *o, fet
     f->cb = cb;
     f->arg = arg;
     f->body_max = o->body_max;
+    f->fields_max = o->headers_max;
     LIST_INSERT_HEAD(&fr->fetches, f, link);
     f->curl = curl_easy_init();
     ASSERT(f->curl);

@@ -19,10 +19,12 @@
 static const unsigned edges[ROLLOUT_NSTATES] = {
     [ROLLOUT_PENDING] = TO(WARMING) | TO(ABORTING),
     [ROLLOUT_WARMING] = TO(STEPPING) | TO(PROMOTING) | TO(HOLDING) | TO(ABORTING),
-    [ROLLOUT_STEPPING] = TO(STEPPING) | TO(PROMOTING) | TO(HOLDING) | TO(ABORTING),
+    [ROLLOUT_STEPPING] =
+        TO(STEPPING) | TO(PROMOTING) | TO(HOLDING) | TO(BAKING) | TO(FINALIZING) | TO(ABORTING),
     [ROLLOUT_HOLDING] = TO(HOLDING) | TO(WARMING) | TO(STEPPING) | TO(PROMOTING) | TO(BAKING) |
                         TO(FINALIZING) | TO(ABORTING),
-    [ROLLOUT_PROMOTING] = TO(HOLDING) | TO(BAKING) | TO(FINALIZING) | TO(ABORTING),
+    [ROLLOUT_PROMOTING] =
+        TO(STEPPING) | TO(HOLDING) | TO(BAKING) | TO(FINALIZING) | TO(ABORTING),
     [ROLLOUT_BAKING] = TO(HOLDING) | TO(FINALIZING) | TO(ABORTING),
     [ROLLOUT_FINALIZING] = TO(SUCCEEDED) | TO(ABORTING),
     [ROLLOUT_ABORTING] = TO(REVERT_STUCK) | TO(REVERTED) | TO(ROLLED_BACK) | TO(SUPERSEDED),
@@ -37,7 +39,8 @@ static const unsigned commands[ROLLOUT_NSTATES] = {
     [ROLLOUT_PENDING] = CMD(START) | STOPS,
     [ROLLOUT_WARMING] = CMD(PAUSE) | STOPS,
     [ROLLOUT_STEPPING] = CMD(PAUSE) | CMD(PROMOTE) | STOPS,
-    [ROLLOUT_HOLDING] = CMD(PAUSE) | CMD(RESUME) | CMD(PROMOTE) | STOPS,
+    [ROLLOUT_HOLDING] =
+        CMD(PAUSE) | CMD(RESUME) | CMD(PROMOTE) | CMD(APPROVE) | CMD(RETRY) | STOPS,
     [ROLLOUT_PROMOTING] = STOPS,
     [ROLLOUT_BAKING] = CMD(PAUSE) | CMD(PROMOTE) | STOPS,
     [ROLLOUT_FINALIZING] = STOPS,
@@ -61,8 +64,8 @@ const char *rollout_state_name(enum rollout_state s)
 const char *rollout_reason_name(enum rollout_reason reason)
 {
     static const char *const names[ROLLOUT_NREASONS] = {
-        NULL,      "manual",       "approval",    "undecided",
-        "no_data", "stale_worker", "no_endpoint", "srm",
+        NULL,           "manual",      "approval", "undecided",    "no_data",
+        "stale_worker", "no_endpoint", "srm",      "check_failed", "hook_unknown",
     };
 
     ASSERT((unsigned)reason < ROLLOUT_NREASONS);
@@ -90,12 +93,21 @@ const char *rollout_outcome_name(enum rollout_outcome o)
 const char *rollout_event_name(enum rollout_event_type type)
 {
     static const char *const names[ROLLOUT_NEVENTS] = {
-        "tick",    "applied", "apply_failed", "endpoints", "verdict", "restart",   "start",
-        "promote", "pause",   "resume",       "abort",     "undo",    "supersede",
+        "tick",    "applied",   "apply_failed", "endpoints", "verdict", "checked",
+        "restart", "start",     "promote",      "pause",     "resume",  "abort",
+        "undo",    "supersede", "approve",      "retry",
     };
 
     ASSERT((unsigned)type < ROLLOUT_NEVENTS);
     return names[type];
+}
+
+const char *rollout_check_name(enum rollout_check check)
+{
+    static const char *const names[ROLLOUT_NCHECKS] = {NULL, "running", "passed", "failed"};
+
+    ASSERT((unsigned)check < ROLLOUT_NCHECKS);
+    return names[check];
 }
 
 bool rollout_terminal(enum rollout_state s)
@@ -115,6 +127,8 @@ enum rollout_phase rollout_phase(const struct rollout *r)
         return ROLLOUT_NO_PHASE;
     if (!r->applied)
         return ROLLOUT_SHIFTING;
+    if (r->spec.steps[r->step].kind != SPEC_WEIGHT)
+        return ROLLOUT_GATE;
     return r->observed_ms < r->spec.steps[r->step].min_ms ? ROLLOUT_OBSERVING : ROLLOUT_GATE;
 }
 
@@ -186,27 +200,57 @@ static void ask_weight(struct rollout *r, uint32_t weight, struct rollout_effect
     fx->weight = weight;
 }
 
+static void weight_enter(struct rollout *r, const struct rollout_event *ev,
+                         struct rollout_effects *fx)
+{
+    uint32_t weight = r->spec.steps[r->step].weight;
+    char who[128];
+
+    ASSERT(weight > r->weight);
+    r->verdict = JUDGE_UNDECIDED;
+    r->step_n = 0;
+    judge_begin(&r->judge);
+    ask_weight(r, weight, fx);
+    rollout_enter(r, weight == 10000 ? ROLLOUT_PROMOTING : ROLLOUT_STEPPING, ev, fx);
+    say(fx, "rollout.step", "step %" PRIu32 " of %" PRIu32 ": %s to %g %%%s", r->step + 1,
+        r->spec.nsteps, r->spec.version, weight / 100.0, by(who, ev));
+}
+
+/* The weight stays as it is: what is live is what was asked for. */
+static void task_enter(struct rollout *r, const struct rollout_event *ev,
+                       struct rollout_effects *fx)
+{
+    enum spec_kind kind = r->spec.steps[r->step].kind;
+    char who[128];
+
+    r->applied = true;
+    if (kind != SPEC_APPROVE) {
+        r->check = ROLLOUT_CHECKING;
+        fx->run_task = true;
+    }
+    rollout_enter(r, ROLLOUT_STEPPING, ev, fx);
+    say(fx, "rollout.step", "step %" PRIu32 " of %" PRIu32 ": %s \"%s\" at %g %%%s",
+        r->step + 1, r->spec.nsteps, spec_kind_name(kind), spec_task(&r->spec, r->step)->name,
+        r->weight / 100.0, by(who, ev));
+}
+
 static void step_enter(struct rollout *r, uint32_t step, const struct rollout_event *ev,
                        struct rollout_effects *fx)
 {
-    bool last = step + 1 == r->spec.nsteps;
-    uint32_t weight = r->spec.steps[step].weight;
-    char who[128];
-
-    ASSERT(r->ready && weight > r->weight && (step == 0 || step == r->step + 1));
+    ASSERT(r->ready && step < r->spec.nsteps && (step == 0 || step == r->step + 1));
     if (step > 0)
         r->step_ended_ms[r->step] = ev->wall_ms;
     r->step = step;
     r->step_started_ms[step] = ev->wall_ms;
     r->observed_ms = 0;
     r->skip = false;
-    r->verdict = JUDGE_UNDECIDED;
-    r->step_n = 0;
-    judge_begin(&r->judge);
-    ask_weight(r, weight, fx);
-    rollout_enter(r, last ? ROLLOUT_PROMOTING : ROLLOUT_STEPPING, ev, fx);
-    say(fx, "rollout.step", "step %" PRIu32 " of %" PRIu32 ": %s to %g %%%s", step + 1,
-        r->spec.nsteps, r->spec.version, weight / 100.0, by(who, ev));
+    r->check = ROLLOUT_UNCHECKED;
+    r->napprovals = 0;
+    memset(r->approvals, 0, sizeof(r->approvals));
+    if (r->spec.steps[step].kind == SPEC_WEIGHT)
+        weight_enter(r, ev, fx);
+    else
+        task_enter(r, ev, fx);
 }
 
 static void hold(struct rollout *r, enum rollout_reason reason, const struct rollout_event *ev,
@@ -307,7 +351,7 @@ static void finalize(struct rollout *r, const struct rollout_event *ev,
         by(who, ev));
 }
 
-/* 100 % is live everywhere. */
+/* 100 % is live everywhere and every step is done. */
 static void promoted(struct rollout *r, const struct rollout_event *ev,
                      struct rollout_effects *fx)
 {
@@ -321,6 +365,16 @@ static void promoted(struct rollout *r, const struct rollout_event *ev,
     rollout_enter(r, ROLLOUT_BAKING, ev, fx);
     say(fx, "rollout.baking", "%s has 100 %%, watched for %s", r->spec.version,
         spec_duration_text(text, r->spec.bake_ms));
+}
+
+/* The current step is done. */
+static void advance(struct rollout *r, const struct rollout_event *ev,
+                    struct rollout_effects *fx)
+{
+    if (r->step + 1 < r->spec.nsteps)
+        step_enter(r, r->step + 1, ev, fx);
+    else
+        promoted(r, ev, fx);
 }
 
 static void succeed(struct rollout *r, const struct rollout_event *ev,
@@ -340,7 +394,7 @@ static void out_of_time(struct rollout *r, const struct rollout_event *ev,
     if (r->step_n == 0)
         hold(r, ROLLOUT_NO_DATA, ev, fx, "no request reached the version in this step");
     else if (r->spec.on_undecided == SPEC_ADVANCE)
-        step_enter(r, r->step + 1, ev, fx);
+        advance(r, ev, fx);
     else if (r->spec.on_undecided == SPEC_ABORT)
         abort_begin(r, ROLLOUT_DID_ABORT, "undecided at the end of the step", ev, fx);
     else
@@ -356,28 +410,78 @@ static bool observing(const struct rollout *r)
     return r->spec.mode != SPEC_ENFORCE || rollout_warm(r);
 }
 
+/* A step that is a check has ended. */
+static void checked(struct rollout *r, const struct rollout_event *ev,
+                    struct rollout_effects *fx)
+{
+    const struct spec_task *task = spec_task(&r->spec, r->step);
+    char why[ROLLOUT_MESSAGE_MAX];
+
+    if (r->check == ROLLOUT_PASSED) {
+        advance(r, ev, fx);
+        return;
+    }
+    snprintf(why, sizeof(why), "%s \"%s\": %.150s", spec_kind_name(r->spec.steps[r->step].kind),
+             task->name, r->checked);
+    if (task->on_failure == SPEC_FAIL_ABORT)
+        abort_begin(r, ROLLOUT_DID_FAIL, why, ev, fx);
+    else
+        hold(r, ROLLOUT_CHECK_FAILED, ev, fx, why);
+}
+
+/* Stepping, weight live, a step that is no weight: may it go on? */
+static void task_gate(struct rollout *r, const struct rollout_event *ev,
+                      struct rollout_effects *fx)
+{
+    const struct spec_task *task = spec_task(&r->spec, r->step);
+    bool approval = r->spec.steps[r->step].kind == SPEC_APPROVE;
+    char text[96];
+
+    if (approval && r->napprovals >= task->need) {
+        advance(r, ev, fx);
+    } else if (approval) {
+        snprintf(text, sizeof(text), "\"%s\" waits for %" PRIu32 " of %" PRIu32 " approvals",
+                 task->name, task->need - r->napprovals, task->need);
+        hold(r, ROLLOUT_APPROVAL, ev, fx, text);
+    } else if (r->check == ROLLOUT_PASSED || r->check == ROLLOUT_FAILED) {
+        checked(r, ev, fx);
+    }
+}
+
 /* Stepping, weight live: may it go on? */
 static void gate(struct rollout *r, const struct rollout_event *ev, struct rollout_effects *fx)
 {
     const struct spec_step *step = &r->spec.steps[r->step];
     bool judged = step->until == SPEC_EVIDENCE && r->spec.mode == SPEC_ENFORCE;
 
-    if (r->skip)
-        step_enter(r, r->step + 1, ev, fx);
+    if (step->kind != SPEC_WEIGHT)
+        task_gate(r, ev, fx);
+    else if (r->skip)
+        advance(r, ev, fx);
     else if (r->observed_ms < step->min_ms || !observing(r))
         return;
     else if (step->until == SPEC_APPROVAL)
         hold(r, ROLLOUT_APPROVAL, ev, fx, "the step waits for a promote");
     else if (r->step_n > 0 && (!judged || r->verdict == JUDGE_CERTIFIED))
-        step_enter(r, r->step + 1, ev, fx);
+        advance(r, ev, fx);
     else if (!judged || (step->max_ms > 0 && r->observed_ms >= step->max_ms))
         out_of_time(r, ev, fx);
+}
+
+/* Nobody approved in time. */
+static bool approval_expired(const struct rollout *r, uint64_t wall_ms)
+{
+    const struct spec_step *step = &r->spec.steps[r->step];
+    uint64_t ms = step->kind == SPEC_APPROVE ? spec_task(&r->spec, r->step)->expires_ms : 0;
+
+    return r->reason == ROLLOUT_APPROVAL && ms > 0 &&
+           wall_ms >= r->step_started_ms[r->step] + ms;
 }
 
 /* The evidence is there, for the weight that is live. */
 static bool may_advance(const struct rollout *r)
 {
-    return r->applied && r->step_n > 0 && r->verdict == JUDGE_CERTIFIED;
+    return r->applied && r->ready && r->step_n > 0 && r->verdict == JUDGE_CERTIFIED;
 }
 
 /* Holding: has the reason gone by itself? */
@@ -386,7 +490,9 @@ static void held(struct rollout *r, const struct rollout_event *ev, struct rollo
     if (r->reason == ROLLOUT_NO_DATA && r->step_n > 0)
         resume(r, ev, fx, "requests arrive");
     else if (r->reason == ROLLOUT_UNDECIDED && may_advance(r))
-        step_enter(r, r->step + 1, ev, fx);
+        advance(r, ev, fx);
+    else if (approval_expired(r, ev->wall_ms))
+        abort_begin(r, ROLLOUT_DID_ABORT, "nobody approved in time", ev, fx);
     else if (r->reason == ROLLOUT_STALE_WORKER && r->applied)
         resume(r, ev, fx, "all workers applied the weight");
     else if (r->reason == ROLLOUT_NO_ENDPOINT && r->ready)
@@ -429,9 +535,9 @@ static void proceed(struct rollout *r, const struct rollout_event *ev,
         held(r, ev, fx);
         break;
     case ROLLOUT_PROMOTING:
-        if (r->applied)
-            promoted(r, ev, fx);
-        else if (r->phase_ms >= ROLLOUT_APPLY_MS)
+        if (r->applied && (r->ready || r->step + 1 == r->spec.nsteps))
+            advance(r, ev, fx);
+        else if (!r->applied && r->phase_ms >= ROLLOUT_APPLY_MS)
             hold(r, ROLLOUT_STALE_WORKER, ev, fx, "a worker does not apply the weight");
         break;
     case ROLLOUT_BAKING:
@@ -546,6 +652,32 @@ static void on_verdict(struct rollout *r, const struct rollout_event *ev,
     }
 }
 
+static void on_checked(struct rollout *r, const struct rollout_event *ev,
+                       struct rollout_effects *fx)
+{
+    if (ev->step != r->step || r->check != ROLLOUT_CHECKING || rollout_terminal(r->state))
+        return;
+    r->check = ev->ok ? ROLLOUT_PASSED : ROLLOUT_FAILED;
+    memset(r->checked, 0, sizeof(r->checked));
+    str_copy(r->checked, sizeof(r->checked), str_of(ev->why));
+    touch(r, ev, fx);
+    proceed(r, ev, fx);
+}
+
+/* A check was under way when the controller went: again, unless it must not run twice. */
+static void restart_check(struct rollout *r, const struct rollout_event *ev,
+                          struct rollout_effects *fx)
+{
+    if (r->state != ROLLOUT_STEPPING && r->state != ROLLOUT_HOLDING)
+        return;
+    if (spec_task(&r->spec, r->step)->idempotent) {
+        fx->run_task = true;
+        return;
+    }
+    hold(r, ROLLOUT_HOOK_UNKNOWN, ev, fx,
+         "the controller ended while the check ran: retry, promote or abort");
+}
+
 /* Nobody knows what became of the last weight: ask for it again and wait for it. */
 static void on_restart(struct rollout *r, const struct rollout_event *ev,
                        struct rollout_effects *fx)
@@ -566,6 +698,8 @@ static void on_restart(struct rollout *r, const struct rollout_event *ev,
         return;
     }
     ask_weight(r, r->weight, fx);
+    if (r->check == ROLLOUT_CHECKING)
+        restart_check(r, ev, fx);
 }
 
 static void on_tick(struct rollout *r, const struct rollout_event *ev,
@@ -589,7 +723,7 @@ static void do_promote(struct rollout *r, const struct rollout_event *ev,
     if (at == ROLLOUT_BAKING) {
         finalize(r, ev, fx);
     } else if (r->applied) {
-        step_enter(r, r->step + 1, ev, fx);
+        advance(r, ev, fx);
     } else {
         snprintf(text, sizeof(text), "the step's hold is skipped%s", by(who, ev));
         r->skip = true;
@@ -616,6 +750,33 @@ static void do_abort(struct rollout *r, const struct rollout_event *ev,
     }
     snprintf(why, sizeof(why), "aborted%s", by(who, ev));
     abort_begin(r, ROLLOUT_DID_ABORT, why, ev, fx);
+}
+
+static void do_approve(struct rollout *r, const struct rollout_event *ev,
+                       struct rollout_effects *fx)
+{
+    const struct spec_task *task = spec_task(&r->spec, r->step);
+
+    str_copy(r->approvals[r->napprovals++], ROLLOUT_AUTHOR_MAX,
+             str_of(ev->actor ? ev->actor : "unknown"));
+    if (r->napprovals >= task->need) {
+        advance(r, ev, fx);
+        return;
+    }
+    touch(r, ev, fx);
+    say(fx, "rollout.approved", "%" PRIu32 " of %" PRIu32 " approvals of \"%s\", by %s",
+        r->napprovals, task->need, task->name, r->approvals[r->napprovals - 1]);
+}
+
+static void do_retry(struct rollout *r, const struct rollout_event *ev,
+                     struct rollout_effects *fx)
+{
+    char who[128], text[160];
+
+    snprintf(text, sizeof(text), "the check runs again%s", by(who, ev));
+    r->check = ROLLOUT_CHECKING;
+    fx->run_task = true;
+    resume(r, ev, fx, text);
 }
 
 static void do_command(struct rollout *r, const struct rollout_event *ev,
@@ -651,15 +812,84 @@ static void do_command(struct rollout *r, const struct rollout_event *ev,
         snprintf(text, sizeof(text), "superseded%s", by(who, ev));
         abort_begin(r, ROLLOUT_DID_SUPERSEDE, text, ev, fx);
         break;
+    case ROLLOUT_APPROVE:
+        do_approve(r, ev, fx);
+        break;
+    case ROLLOUT_RETRY:
+        do_retry(r, ev, fx);
+        break;
     default:
         ASSERT(!"a command");
     }
 }
 
-/* NULL when COMMAND is valid now, else what to tell the operator. */
-static const char *refusal(const struct rollout *r, enum rollout_event_type command,
-                           uint64_t wall_ms)
+/* Is ACTOR, "ann" or "uid 1000 (ann)", called NAME? */
+static bool is_called(const char *actor, const char *name)
 {
+    struct str a = str_of(actor), n = str_of(name);
+    const char *open = strrchr(actor, '(');
+
+    if (str_eq(a, n))
+        return true;
+    return open && a.p[a.n - 1] == ')' &&
+           str_eq((struct str){open + 1, (size_t)(a.p + a.n - 1 - (open + 1))}, n);
+}
+
+/* LIST is a JSON array of names as spec_task.c keeps it: compact, so each is in quotes. */
+static bool is_listed(const char *list, const char *actor)
+{
+    char name[SPEC_NAME_MAX + 1];
+
+    for (const char *p = list; (p = strchr(p, '"')); p++) {
+        size_t n = strcspn(++p, "\"");
+        str_copy(name, sizeof(name), (struct str){p, n});
+        if (is_called(actor, name))
+            return true;
+        p += n;
+    }
+    return false;
+}
+
+static const char *approval_refusal(const struct rollout *r, const char *actor)
+{
+    const struct spec_task *task;
+
+    if (r->spec.steps[r->step].kind != SPEC_APPROVE || r->reason != ROLLOUT_APPROVAL)
+        return "the step waits for no approval";
+    task = spec_task(&r->spec, r->step);
+    if (r->napprovals + 1 >= task->need && !r->ready)
+        return "no endpoint of the version is up";
+    if (!actor)
+        return NULL;
+    if (task->not_author && strcmp(actor, r->author) == 0)
+        return "who started it may not approve it";
+    if (task->of && !is_listed(spec_text(&r->spec, task->of), actor))
+        return "the approval is not yours to give";
+    for (uint32_t i = 0; i < r->napprovals; i++)
+        if (strcmp(r->approvals[i], actor) == 0)
+            return "you have approved already";
+    return NULL;
+}
+
+static const char *promote_refusal(const struct rollout *r)
+{
+    bool holding = r->state == ROLLOUT_HOLDING;
+
+    if (!r->ready)
+        return "no endpoint of the version is up";
+    if (holding && r->reason == ROLLOUT_STALE_WORKER)
+        return "a worker has not applied the weight";
+    if (holding && r->back != ROLLOUT_STEPPING && r->back != ROLLOUT_BAKING)
+        return "there is no hold to skip: resume";
+    if ((holding ? r->back : r->state) == ROLLOUT_STEPPING &&
+        r->spec.steps[r->step].kind == SPEC_APPROVE)
+        return "the step is an approval: approve";
+    return NULL;
+}
+
+const char *rollout_refusal(const struct rollout *r, const struct rollout_event *ev)
+{
+    enum rollout_event_type command = ev->type;
     bool holding = r->state == ROLLOUT_HOLDING;
 
     if (!(commands[r->state] & (1u << command)))
@@ -670,22 +900,23 @@ static const char *refusal(const struct rollout *r, enum rollout_event_type comm
         return "100 % is being applied";
     if (command == ROLLOUT_RESUME && r->reason != ROLLOUT_MANUAL)
         return "it is not paused: promote goes on, abort goes back";
-    if (command == ROLLOUT_PROMOTE && !r->ready)
-        return "no endpoint of the version is up";
-    if (command == ROLLOUT_PROMOTE && holding && r->reason == ROLLOUT_STALE_WORKER)
-        return "a worker has not applied the weight";
-    if (command == ROLLOUT_PROMOTE && holding && r->back != ROLLOUT_STEPPING &&
-        r->back != ROLLOUT_BAKING)
-        return "there is no hold to skip: resume";
-    if (command == ROLLOUT_UNDO && wall_ms > r->finished_ms + r->spec.retain_ms)
+    if (command == ROLLOUT_PROMOTE)
+        return promote_refusal(r);
+    if (command == ROLLOUT_APPROVE)
+        return approval_refusal(r, ev->actor);
+    if (command == ROLLOUT_RETRY && r->reason != ROLLOUT_CHECK_FAILED &&
+        r->reason != ROLLOUT_HOOK_UNKNOWN)
+        return "no check has failed";
+    if (command == ROLLOUT_UNDO && ev->wall_ms > r->finished_ms + r->spec.retain_ms)
         return "the version before is no longer retained";
     return NULL;
 }
 
 bool rollout_accepts(const struct rollout *r, enum rollout_event_type command, uint64_t wall_ms)
 {
-    return command >= ROLLOUT_START && command < ROLLOUT_NEVENTS &&
-           !refusal(r, command, wall_ms);
+    struct rollout_event ev = {.type = command, .wall_ms = wall_ms};
+
+    return command >= ROLLOUT_START && command < ROLLOUT_NEVENTS && !rollout_refusal(r, &ev);
 }
 
 int rollout_apply(struct rollout *r, const struct rollout_event *ev, struct rollout_effects *fx)
@@ -693,7 +924,7 @@ int rollout_apply(struct rollout *r, const struct rollout_event *ev, struct roll
     const char *no;
 
     memset(fx, 0, sizeof(*fx));
-    if (ev->type >= ROLLOUT_START && (no = refusal(r, ev->type, ev->wall_ms))) {
+    if (ev->type >= ROLLOUT_START && (no = rollout_refusal(r, ev))) {
         snprintf(fx->message, sizeof(fx->message), "cannot %s a rollout that is %s: %s",
                  rollout_event_name(ev->type), rollout_state_name(r->state), no);
         return -1;
@@ -713,6 +944,8 @@ int rollout_apply(struct rollout *r, const struct rollout_event *ev, struct roll
         on_endpoints(r, ev, fx);
     else if (ev->type == ROLLOUT_VERDICT)
         on_verdict(r, ev, fx);
+    else if (ev->type == ROLLOUT_CHECKED)
+        on_checked(r, ev, fx);
     else
         do_command(r, ev, fx);
     return 0;

@@ -13,13 +13,17 @@
  *   aborting ─▶ reverted | rolled_back | superseded, or revert_stuck until that succeeds
  *
  * Inside stepping: *shifting* until all workers applied the weight, then *observing* for the
- * minimum time, then *gate* until the evidence, the time or an approval opens it.
+ * minimum time, then *gate* until the evidence, the time or an approval opens it. A step that
+ * is a check is asked for once (run_task) and waits at its gate for ROLLOUT_CHECKED; one that
+ * is an approval holds until enough people have approved. Steps behind the weight 100 are done
+ * before it bakes.
  *
  * Kept always: a weight above 0 only after an endpoint was up; the weight rises only to the
  * next step's, only from an opened gate or by promote; 100 % only past all gates; nothing but
  * an event from here changes a rollout; each change of state reports exactly one event; no data
- * neither aborts nor advances. A rollout that has no verdict to fear still needs one request
- * on the canary in every step.
+ * neither aborts nor advances; a check that may have run and must not run twice is not asked
+ * for again but by a person. A rollout that has no verdict to fear still needs one request on
+ * the canary in every step.
  *
  * How the engine drives it: after every rollout_apply that returns 0 save the rollout, append
  * the event and apply set_weight in ONE store transaction; then publish; then send
@@ -68,6 +72,8 @@ enum rollout_reason { /* why it holds */
                       ROLLOUT_STALE_WORKER, /* a worker does not apply the weight */
                       ROLLOUT_NO_ENDPOINT,  /* every endpoint of the canary is down */
                       ROLLOUT_SRM,          /* the split is not what was asked for */
+                      ROLLOUT_CHECK_FAILED, /* a check did not pass: retry, promote or abort */
+                      ROLLOUT_HOOK_UNKNOWN, /* whether a check ran is not known */
                       ROLLOUT_NREASONS
 };
 
@@ -80,6 +86,7 @@ enum rollout_event_type {
     ROLLOUT_APPLY_FAILED, /* publishing .weight failed; the engine will not try again itself */
     ROLLOUT_ENDPOINTS,    /* .ready: at least one canary endpoint is up and not drained */
     ROLLOUT_VERDICT,      /* .report: from rollout_observe */
+    ROLLOUT_CHECKED,      /* the check of .step has ended: .ok, .why says what it saw */
     ROLLOUT_RESTART,      /* the controller came back: asks for the weight again */
     /* commands: refused (-1) where they are not valid */
     ROLLOUT_START,
@@ -89,7 +96,18 @@ enum rollout_event_type {
     ROLLOUT_ABORT, /* valid in every state that is not terminal */
     ROLLOUT_UNDO,  /* only after succeeded, while retained */
     ROLLOUT_SUPERSEDE,
+    ROLLOUT_APPROVE, /* by .actor; in a step that is an approval */
+    ROLLOUT_RETRY,   /* run the check that failed, or may have run, again */
     ROLLOUT_NEVENTS
+};
+
+/* What became of the check of the current step. */
+enum rollout_check {
+    ROLLOUT_UNCHECKED,
+    ROLLOUT_CHECKING,
+    ROLLOUT_PASSED,
+    ROLLOUT_FAILED,
+    ROLLOUT_NCHECKS
 };
 
 struct rollout_event {
@@ -99,9 +117,11 @@ struct rollout_event {
     uint32_t weight;
     uint64_t generation;
     bool ready;
+    uint32_t step;
+    bool ok;
     const struct judge_report *report;
     const char *actor; /* commands: who; may be NULL */
-    const char *why;   /* commands: reason given; may be NULL */
+    const char *why;   /* commands: reason given; may be NULL. ROLLOUT_CHECKED: not NULL */
 };
 
 /* How it ended, or is about to. Filled by the machine unless said otherwise. */
@@ -154,8 +174,12 @@ struct rollout { /* a value without pointers, owned by the engine */
     uint64_t created_ms, updated_ms, finished_ms; /* wall */
     uint64_t first_request_ms; /* wall: first window with a request on the canary; 0: none */
     uint64_t step_started_ms[SPEC_STEPS], step_ended_ms[SPEC_STEPS];
-    enum judge_verdict verdict; /* latest */
-    uint64_t step_n;            /* canary requests judged in this step */
+    enum judge_verdict verdict;        /* latest */
+    uint64_t step_n;                   /* canary requests judged in this step */
+    enum rollout_check check;          /* of the current step */
+    char checked[ROLLOUT_MESSAGE_MAX]; /* what the latest check saw */
+    uint32_t napprovals;               /* of the current step */
+    char approvals[SPEC_APPROVERS][ROLLOUT_AUTHOR_MAX];
     struct rollout_result result;
     struct judge judge;
 };
@@ -164,9 +188,10 @@ struct rollout_effects {
     bool changed;    /* something was changed: save the rollout */
     bool set_weight; /* publish WEIGHT for the canary, the rest for stable; then APPLIED */
     uint32_t weight;
-    bool drain;  /* the canary gets no more traffic: drain its endpoints */
-    bool settle; /* the canary is the service's version now: weights are the service's own */
-    bool finish; /* reached a terminal state */
+    bool drain;    /* the canary gets no more traffic: drain its endpoints */
+    bool settle;   /* the canary is the service's version now: weights are the service's own */
+    bool finish;   /* reached a terminal state */
+    bool run_task; /* run the check of the current step, then ROLLOUT_CHECKED */
     const char *type; /* event to append ("rollout.step"), static; NULL: none */
     char message[ROLLOUT_MESSAGE_MAX]; /* its text, or why a command was refused */
 };
@@ -190,6 +215,8 @@ bool rollout_observe(struct rollout *r, struct judge_window *w, uint64_t wall_ms
 
 bool rollout_accepts(const struct rollout *r, enum rollout_event_type command,
                      uint64_t wall_ms);
+/* Why command EV would be refused now, a sentence; NULL: it would not. */
+const char *rollout_refusal(const struct rollout *r, const struct rollout_event *ev);
 bool rollout_terminal(enum rollout_state s);
 bool rollout_warm(const struct rollout *r);                   /* warm-up is over */
 enum rollout_phase rollout_phase(const struct rollout *r);    /* inside stepping */
@@ -197,4 +224,5 @@ const char *rollout_state_name(enum rollout_state s);         /* "stepping" */
 const char *rollout_reason_name(enum rollout_reason reason);  /* "no_data"; NULL: none */
 const char *rollout_phase_name(enum rollout_phase phase);     /* "observing"; NULL: none */
 const char *rollout_outcome_name(enum rollout_outcome o);     /* "regressed"; NULL: open */
+const char *rollout_check_name(enum rollout_check check);     /* "passed"; NULL: unchecked */
 const char *rollout_event_name(enum rollout_event_type type); /* "promote" */

@@ -35,11 +35,12 @@
     X(result.last_request_ms)
 #define FLAGS(X) X(applied) X(level) X(ready) X(skip) X(warned) X(failed) X(result.by_judge)
 #define REALS(X) X(result.evalue) X(result.limit) X(result.excess)
-#define TEXTS(X) X(id) X(service) X(stable) X(author) X(result.reason)
+#define TEXTS(X) X(id) X(service) X(stable) X(author) X(checked) X(result.reason)
 #define ENUMS(X)                                                                               \
     X(state, ROLLOUT_NSTATES, rollout_state_name)                                              \
     X(back, ROLLOUT_NSTATES, rollout_state_name)                                               \
     X(reason, ROLLOUT_NREASONS, rollout_reason_name)                                           \
+    X(check, ROLLOUT_NCHECKS, rollout_check_name)                                              \
     X(verdict, JUDGE_NVERDICTS, judge_verdict_name)                                            \
     X(result.outcome, ROLLOUT_NOUTCOMES, rollout_outcome_name)                                 \
     X(result.class, JUDGE_NCLASSES, judge_class_name)
@@ -50,6 +51,15 @@ static json_t *times_json(const uint64_t *ms, uint32_t n)
 
     for (uint32_t i = 0; i < n; i++)
         json_array_append_new(list, json_integer((json_int_t)ms[i]));
+    return list;
+}
+
+static json_t *approvals_json(const struct rollout *r)
+{
+    json_t *list = json_array();
+
+    for (uint32_t i = 0; i < r->napprovals; i++)
+        json_array_append_new(list, json_string(r->approvals[i]));
     return list;
 }
 
@@ -90,6 +100,7 @@ struct json_t *rollout_write(const struct rollout *r)
 #undef X
     json_object_set_new(doc, "step_started_ms", times_json(r->step_started_ms, r->spec.nsteps));
     json_object_set_new(doc, "step_ended_ms", times_json(r->step_ended_ms, r->spec.nsteps));
+    json_object_set_new(doc, "approvals", approvals_json(r));
     json_object_set_new(doc, "spec", spec_write(&r->spec));
     json_object_set_new(doc, "judge", judge_hex(&r->judge));
     return doc;
@@ -157,6 +168,19 @@ static int text_read(const json_t *doc, char *out, size_t cap)
     return 0;
 }
 
+static int approvals_read(const json_t *list, struct rollout *r)
+{
+    size_t n = json_array_size(list);
+
+    if (!json_is_array(list) || n > SPEC_APPROVERS)
+        return -1;
+    for (; r->napprovals < n; r->napprovals++)
+        if (text_read(json_array_get(list, r->napprovals), r->approvals[r->napprovals],
+                      ROLLOUT_AUTHOR_MAX) < 0)
+            return -1;
+    return 0;
+}
+
 /* What the tables list; a missing one is damage. */
 static int fields_read(const json_t *doc, struct rollout *r, struct spec_error *err)
 {
@@ -212,6 +236,8 @@ int rollout_read(const struct json_t *doc, struct rollout *r, struct spec_error 
                    r->spec.nsteps) < 0 ||
         times_read(json_object_get(doc, "step_ended_ms"), r->step_ended_ms, r->spec.nsteps) < 0)
         return fail(err, "step_started_ms", "does not match the steps");
+    if (approvals_read(json_object_get(doc, "approvals"), r) < 0)
+        return fail(err, "approvals", "must be an array of names that fit");
     if (judge_unhex(json_object_get(doc, "judge"), &r->judge) < 0)
         return fail(err, "judge", "is damaged");
     return 0;

@@ -1,28 +1,28 @@
 /*
  * spec.c - a rollout's specification, from JSON and back.
  *
- * Everything that is not known is an error: a misspelt safety setting must not be ignored. The
- * reader carries the JSON pointer along, so that every message says where. The first error
- * ends the reading.
+ * Everything that is not known is an error: a misspelt safety setting must not be ignored.
  */
 #include "control/rollout/spec.h"
+#include "control/rollout/spec_reader.h"
+#include "control/rollout/spec_task.h"
 #include "proxy/base/str.h"
 
 #include <inttypes.h>
-#include <jansson.h>
 #include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-
-struct reader { /* where we are in the document */
-    struct spec *out;
-    struct spec_error *err;
-};
 
 static const char *const until_names[] = {"evidence", "time", "approval"};
 static const char *const mode_names[] = {"enforce", "observe"};
 static const char *const undecided_names[] = {"hold", "advance", "abort"};
+static const char *const strategy_names[] = {"canary", "bluegreen"};
+
+const char *spec_strategy_name(enum spec_strategy s)
+{
+    ASSERT((unsigned)s < SPEC_NSTRATEGIES);
+    return strategy_names[s];
+}
 
 const char *spec_until_name(enum spec_until u)
 {
@@ -73,170 +73,84 @@ const char *spec_duration_text(char buf[SPEC_DURATION_TEXT], uint64_t ms)
     return buf;
 }
 
-static int PRINTF_LIKE(3, 4) fail(struct reader *rd, const char *pointer, const char *fmt, ...)
-{
-    va_list ap;
-
-    snprintf(rd->err->pointer, sizeof(rd->err->pointer), "%s", pointer);
-    va_start(ap, fmt);
-    vsnprintf(rd->err->message, sizeof(rd->err->message), fmt, ap);
-    va_end(ap);
-    return -1;
-}
-
-typedef int field_fn(struct reader *rd, const char *pointer, const json_t *value, void *target);
-struct field {
-    const char *name;
-    field_fn *read;
-    void *target;
-};
-
-/* PARENT/NAME, cut to its room. */
-static void at(char pointer[SPEC_POINTER_MAX], const char *parent, const char *name)
-{
-    size_t n = str_copy(pointer, SPEC_POINTER_MAX, str_of(parent));
-
-    n += str_copy(pointer + n, SPEC_POINTER_MAX - n, STR("/"));
-    str_copy(pointer + n, SPEC_POINTER_MAX - n, str_of(name));
-}
-
-/* Every member of OBJ must be one of FIELDS; those present are read, in the table's order. */
-static int read_object(struct reader *rd, const char *pointer, const json_t *obj,
-                       const struct field *fields, size_t n)
-{
-    char where[SPEC_POINTER_MAX];
-    const char *key;
-    json_t *value;
-
-    if (!json_is_object(obj))
-        return fail(rd, pointer, "must be an object");
-    json_object_foreach((json_t *)obj, key, value)
-    {
-        size_t i = 0;
-
-        while (i < n && strcmp(fields[i].name, key) != 0)
-            i++;
-        if (i < n)
-            continue;
-        at(where, pointer, key);
-        return fail(rd, where, "unknown field");
-    }
-    for (size_t i = 0; i < n; i++) {
-        if (!(value = json_object_get(obj, fields[i].name)))
-            continue;
-        at(where, pointer, fields[i].name);
-        if (fields[i].read(rd, where, value, fields[i].target) < 0)
-            return -1;
-    }
-    return 0;
-}
-
-static int read_duration(struct reader *rd, const char *pointer, const json_t *v, void *target)
-{
-    if (!json_is_string(v) || !spec_duration(json_string_value(v), target))
-        return fail(rd, pointer, "must be a duration such as \"30s\", \"5m\" or \"2h\"");
-    return 0;
-}
-
-/* One of NAMES; its index goes to *OUT. */
-static int read_choice(struct reader *rd, const char *pointer, const json_t *v,
-                       const char *const *names, size_t n, unsigned *out)
-{
-    char all[96] = "";
-
-    for (size_t i = 0; i < n; i++) {
-        if (json_is_string(v) && strcmp(json_string_value(v), names[i]) == 0) {
-            *out = (unsigned)i;
-            return 0;
-        }
-        snprintf(all + strlen(all), sizeof(all) - strlen(all), "%s\"%s\"", i ? ", " : "",
-                 names[i]);
-    }
-    return fail(rd, pointer, n > 1 ? "must be one of %s" : "must be %s", all);
-}
-
-static int read_until(struct reader *rd, const char *pointer, const json_t *v, void *target)
+static int read_until(struct spec_reader *rd, const char *pointer, const json_t *v,
+                      void *target)
 {
     unsigned got;
 
-    if (read_choice(rd, pointer, v, until_names, SPEC_NUNTIL, &got) < 0)
+    if (spec_read_choice(rd, pointer, v, until_names, SPEC_NUNTIL, &got) < 0)
         return -1;
     *(enum spec_until *)target = got;
     return 0;
 }
 
-static int read_mode(struct reader *rd, const char *pointer, const json_t *v, void *target)
+static int read_mode(struct spec_reader *rd, const char *pointer, const json_t *v, void *target)
 {
     unsigned got;
 
-    if (read_choice(rd, pointer, v, mode_names, SPEC_NMODES, &got) < 0)
+    if (spec_read_choice(rd, pointer, v, mode_names, SPEC_NMODES, &got) < 0)
         return -1;
     *(enum spec_mode *)target = got;
     return 0;
 }
 
-static int read_undecided(struct reader *rd, const char *pointer, const json_t *v, void *target)
+static int read_undecided(struct spec_reader *rd, const char *pointer, const json_t *v,
+                          void *target)
 {
     unsigned got;
 
-    if (read_choice(rd, pointer, v, undecided_names, SPEC_NUNDECIDED, &got) < 0)
+    if (spec_read_choice(rd, pointer, v, undecided_names, SPEC_NUNDECIDED, &got) < 0)
         return -1;
     *(enum spec_undecided *)target = got;
     return 0;
 }
 
-static int read_strategy(struct reader *rd, const char *pointer, const json_t *v, void *target)
+static int read_strategy(struct spec_reader *rd, const char *pointer, const json_t *v,
+                         void *target)
 {
-    static const char *const names[] = {"canary"};
     unsigned got;
 
-    (void)target;
-    return read_choice(rd, pointer, v, names, ARRAY_LEN(names), &got);
+    if (spec_read_choice(rd, pointer, v, strategy_names, SPEC_NSTRATEGIES, &got) < 0)
+        return -1;
+    *(enum spec_strategy *)target = got;
+    return 0;
 }
 
-static int read_unit(struct reader *rd, const char *pointer, const json_t *v, void *target)
+static int read_unit(struct spec_reader *rd, const char *pointer, const json_t *v, void *target)
 {
     static const char *const names[] = {"request"};
     unsigned got;
 
     (void)target;
-    return read_choice(rd, pointer, v, names, ARRAY_LEN(names), &got);
+    return spec_read_choice(rd, pointer, v, names, ARRAY_LEN(names), &got);
 }
 
-static int read_number(struct reader *rd, const char *pointer, const json_t *v, double min,
-                       double max, double *out)
+static int read_chance(struct spec_reader *rd, const char *pointer, const json_t *v,
+                       void *target)
 {
-    double x = json_number_value(v);
-
-    if (!json_is_number(v) || !(x >= min && x <= max))
-        return fail(rd, pointer, "must be a number from %g to %g", min, max);
-    *out = x;
-    return 0;
+    return spec_read_number(rd, pointer, v, 1e-6, 0.5, target);
 }
 
-static int read_chance(struct reader *rd, const char *pointer, const json_t *v, void *target)
+static int read_tolerance(struct spec_reader *rd, const char *pointer, const json_t *v,
+                          void *target)
 {
-    return read_number(rd, pointer, v, 1e-6, 0.5, target);
+    return spec_read_number(rd, pointer, v, 1, 10, target);
 }
 
-static int read_tolerance(struct reader *rd, const char *pointer, const json_t *v, void *target)
-{
-    return read_number(rd, pointer, v, 1, 10, target);
-}
-
-static int read_max_error_rate(struct reader *rd, const char *pointer, const json_t *v,
+static int read_max_error_rate(struct spec_reader *rd, const char *pointer, const json_t *v,
                                void *target)
 {
     struct judge_config *judge = target;
 
     judge->ceiling = 1; /* an explicit limit is also one that aborts */
-    return read_number(rd, pointer, v, 1e-5, 0.9, &judge->max_error_rate);
+    return spec_read_number(rd, pointer, v, 1e-5, 0.9, &judge->max_error_rate);
 }
 
-static int read_judge(struct reader *rd, const char *pointer, const json_t *v, void *target)
+static int read_judge(struct spec_reader *rd, const char *pointer, const json_t *v,
+                      void *target)
 {
     struct spec *s = target;
-    const struct field fields[] = {
+    const struct spec_field fields[] = {
         {"mode", read_mode, &s->mode},
         {"alpha", read_chance, &s->judge.alpha},
         {"certify", read_chance, &s->judge.certify},
@@ -246,101 +160,109 @@ static int read_judge(struct reader *rd, const char *pointer, const json_t *v, v
         {"unit", read_unit, NULL},
     };
 
-    return read_object(rd, pointer, v, fields, ARRAY_LEN(fields));
+    return spec_read_object(rd, pointer, v, fields, ARRAY_LEN(fields));
 }
 
 /* {"for": DURATION} */
-static int read_for(struct reader *rd, const char *pointer, const json_t *v, void *target)
+static int read_for(struct spec_reader *rd, const char *pointer, const json_t *v, void *target)
 {
-    const struct field fields[] = {{"for", read_duration, target}};
+    const struct spec_field fields[] = {{"for", spec_read_duration, target}};
 
-    return read_object(rd, pointer, v, fields, ARRAY_LEN(fields));
+    return spec_read_object(rd, pointer, v, fields, ARRAY_LEN(fields));
 }
 
 /* 5, 0.5, 12.34: per cent in steps of 0.01. */
-static int read_weight(struct reader *rd, const char *pointer, const json_t *v, void *target)
+static int read_weight(struct spec_reader *rd, const char *pointer, const json_t *v,
+                       void *target)
 {
     double bp = json_number_value(v) * 100;
     uint32_t *out = target;
 
     if (!json_is_number(v) || !(bp >= 0.999 && bp <= 10000.001))
-        return fail(rd, pointer, "must be a number from 0.01 to 100");
+        return spec_fail(rd, pointer, "must be a number from 0.01 to 100");
     if (fabs(bp - round(bp)) > 1e-6)
-        return fail(rd, pointer, "has more than two decimals");
+        return spec_fail(rd, pointer, "has more than two decimals");
     *out = (uint32_t)round(bp);
     return 0;
 }
 
-static int read_hold(struct reader *rd, const char *pointer, const json_t *v, void *target)
+static int read_hold(struct spec_reader *rd, const char *pointer, const json_t *v, void *target)
 {
     struct spec_step *step = target;
-    const struct field fields[] = {
-        {"min", read_duration, &step->min_ms},
-        {"max", read_duration, &step->max_ms},
+    const struct spec_field fields[] = {
+        {"min", spec_read_duration, &step->min_ms},
+        {"max", spec_read_duration, &step->max_ms},
         {"until", read_until, &step->until},
     };
 
     if (json_is_string(v)) {
         step->until = SPEC_TIME;
         step->max_ms = 0;
-        return read_duration(rd, pointer, v, &step->min_ms);
+        return spec_read_duration(rd, pointer, v, &step->min_ms);
     }
     step->min_ms = 0;
     step->max_ms = 0;
-    if (read_object(rd, pointer, v, fields, ARRAY_LEN(fields)) < 0)
+    if (spec_read_object(rd, pointer, v, fields, ARRAY_LEN(fields)) < 0)
         return -1;
     if (step->max_ms > 0 && step->max_ms < step->min_ms)
-        return fail(rd, pointer, "max is shorter than min");
+        return spec_fail(rd, pointer, "max is shorter than min");
     if (step->until != SPEC_EVIDENCE && step->max_ms > 0)
-        return fail(rd, pointer, "max is for \"until\": \"evidence\"");
+        return spec_fail(rd, pointer, "max is for \"until\": \"evidence\"");
     return 0;
 }
 
-static int read_step(struct reader *rd, const char *pointer, const json_t *v, bool last)
+/* The weight that the steps so far lead to; 0: none yet. */
+static uint32_t weight_so_far(const struct spec *s)
 {
-    struct spec *s = rd->out;
-    struct spec_step *step = &s->steps[s->nsteps];
-    uint32_t before = s->nsteps > 0 ? step[-1].weight : 0;
-    const struct field fields[] = {
-        {"weight", read_weight, &step->weight},
-        {"hold", read_hold, step},
+    return s->nsteps > 0 ? s->steps[s->nsteps - 1].weight : 0;
+}
+
+static int read_weight_step(struct spec_reader *rd, const char *pointer, const json_t *v)
+{
+    uint32_t before = weight_so_far(rd->out);
+    struct spec_step step = {.until = SPEC_EVIDENCE, .min_ms = 30000, .max_ms = 900000};
+    const struct spec_field fields[] = {
+        {"weight", read_weight, &step.weight},
+        {"hold", read_hold, &step},
     };
     char where[SPEC_POINTER_MAX];
 
-    *step = (struct spec_step){.until = SPEC_EVIDENCE, .min_ms = 30000, .max_ms = 900000};
-    if (read_object(rd, pointer, v, fields, ARRAY_LEN(fields)) < 0)
+    if (spec_read_object(rd, pointer, v, fields, ARRAY_LEN(fields)) < 0)
         return -1;
-    at(where, pointer, "weight");
-    if (step->weight == 0)
-        return fail(rd, where, "is missing");
-    if (step->weight <= before)
-        return fail(rd, where, "must be above the step before (%g)", before / 100.0);
-    if (last && step->weight != 10000)
-        return fail(rd, where, "the last step must have weight 100");
-    if (last && json_object_get(v, "hold")) {
-        at(where, pointer, "hold");
-        return fail(rd, where, "the last step has no hold; \"bake\" is the wait at 100");
+    spec_at(where, pointer, "weight");
+    if (step.weight == 0)
+        return spec_fail(rd, where, "is missing");
+    if (step.weight <= before)
+        return spec_fail(rd, where, "must be above the step before (%g)", before / 100.0);
+    if (step.weight == 10000 && json_object_get(v, "hold")) {
+        spec_at(where, pointer, "hold");
+        return spec_fail(rd, where, "the last step has no hold; \"bake\" is the wait at 100");
     }
-    if (last)
-        *step = (struct spec_step){.weight = 10000, .until = SPEC_TIME};
-    s->nsteps++;
-    return 0;
+    if (step.weight == 10000)
+        step = (struct spec_step){.weight = 10000, .until = SPEC_TIME};
+    return spec_add_step(rd, pointer, step);
 }
 
-static int read_steps(struct reader *rd, const char *pointer, const json_t *v, void *target)
+static int read_steps(struct spec_reader *rd, const char *pointer, const json_t *v,
+                      void *target)
 {
-    char where[SPEC_POINTER_MAX], index[24];
+    char where[SPEC_POINTER_MAX], last[SPEC_POINTER_MAX];
     size_t n = json_array_size(v);
 
     (void)target;
     if (!json_is_array(v) || n < 1 || n > SPEC_STEPS)
-        return fail(rd, pointer, "must be an array of 1 to %d steps", SPEC_STEPS);
+        return spec_fail(rd, pointer, "must be an array of 1 to %d steps", SPEC_STEPS);
     for (size_t i = 0; i < n; i++) {
-        snprintf(index, sizeof(index), "%zu", i);
-        at(where, pointer, index);
-        if (read_step(rd, where, json_array_get(v, i), i + 1 == n) < 0)
+        const json_t *step = json_array_get(v, i);
+
+        spec_at_index(where, pointer, i);
+        if ((spec_is_task_step(step) ? spec_read_task_step(rd, where, step, SPEC_OF_STEPS)
+                                     : read_weight_step(rd, where, step)) < 0)
             return -1;
     }
+    spec_at(last, where, "weight");
+    if (weight_so_far(rd->out) != 10000)
+        return spec_fail(rd, last, "the last step must have weight 100");
     return 0;
 }
 
@@ -354,34 +276,39 @@ static const struct preset {
     {"fast", 30000, 300000, {1000, 5000, 10000}},
 };
 
-static int read_preset(struct reader *rd, const char *pointer, const json_t *v, void *target)
+static int read_preset(struct spec_reader *rd, const char *pointer, const json_t *v,
+                       void *target)
 {
     const char *const names[] = {presets[0].name, presets[1].name, presets[2].name};
-    struct spec *s = target;
     unsigned which;
 
-    if (read_choice(rd, pointer, v, names, ARRAY_LEN(names), &which) < 0)
+    (void)target;
+    if (spec_read_choice(rd, pointer, v, names, ARRAY_LEN(names), &which) < 0)
         return -1;
-    do {
-        s->steps[s->nsteps] = (struct spec_step){.weight = presets[which].weights[s->nsteps],
-                                                 .until = SPEC_EVIDENCE,
-                                                 .min_ms = presets[which].min_ms,
-                                                 .max_ms = presets[which].max_ms};
-    } while (s->steps[s->nsteps++].weight != 10000);
-    s->steps[s->nsteps - 1] = (struct spec_step){.weight = 10000, .until = SPEC_TIME};
-    return 0;
+    for (const uint32_t *w = presets[which].weights;; w++) {
+        struct spec_step step = {.weight = *w,
+                                 .until = *w == 10000 ? SPEC_TIME : SPEC_EVIDENCE,
+                                 .min_ms = *w == 10000 ? 0 : presets[which].min_ms,
+                                 .max_ms = *w == 10000 ? 0 : presets[which].max_ms};
+        if (spec_add_step(rd, pointer, step) < 0)
+            return -1;
+        if (*w == 10000)
+            return 0;
+    }
 }
 
 /* Letters, digits and "-_.", not starting with a dot: fits a path, a label and a metric. */
-static int read_version(struct reader *rd, const char *pointer, const json_t *v, void *target)
+static int read_version(struct spec_reader *rd, const char *pointer, const json_t *v,
+                        void *target)
 {
     const char *text = json_string_value(v);
     size_t n = text ? strlen(text) : 0;
 
     if (n < 1 || n > SPEC_NAME_MAX || text[0] == '.' ||
         strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") != n)
-        return fail(rd, pointer, "must be a name of 1 to %d letters, digits, '-', '_' or '.'",
-                    SPEC_NAME_MAX);
+        return spec_fail(rd, pointer,
+                         "must be a name of 1 to %d letters, digits, '-', '_' or '.'",
+                         SPEC_NAME_MAX);
     memcpy(target, text, n + 1);
     return 0;
 }
@@ -398,39 +325,75 @@ static bool endpoint_valid(const char *text)
     return str_to_u64(str_of(colon + 1), 65535, &port) && port > 0;
 }
 
-static int read_endpoints(struct reader *rd, const char *pointer, const json_t *v, void *target)
+static int read_endpoints(struct spec_reader *rd, const char *pointer, const json_t *v,
+                          void *target)
 {
     struct spec *s = target;
-    char where[SPEC_POINTER_MAX], index[24];
+    char where[SPEC_POINTER_MAX];
     size_t n = json_array_size(v);
 
     if (!json_is_array(v) || n < 1 || n > SPEC_ENDPOINTS)
-        return fail(rd, pointer, "must be an array of 1 to %d \"host:port\"", SPEC_ENDPOINTS);
+        return spec_fail(rd, pointer, "must be an array of 1 to %d \"host:port\"",
+                         SPEC_ENDPOINTS);
     for (size_t i = 0; i < n; i++) {
         const char *text = json_string_value(json_array_get(v, i));
 
-        snprintf(index, sizeof(index), "%zu", i);
-        at(where, pointer, index);
+        spec_at_index(where, pointer, i);
         if (!text || !endpoint_valid(text))
-            return fail(rd, where, "must be \"host:port\"");
+            return spec_fail(rd, where, "must be \"host:port\"");
         for (uint32_t k = 0; k < s->nendpoints; k++)
             if (strcmp(s->endpoints[k], text) == 0)
-                return fail(rd, where, "is there twice");
+                return spec_fail(rd, where, "is there twice");
         str_copy(s->endpoints[s->nendpoints++], SPEC_ENDPOINT_MAX, str_of(text));
     }
     return 0;
 }
 
+/* The smoke checks once more, at 100. */
+static int repeat_smoke(struct spec_reader *rd)
+{
+    const struct spec *s = rd->out;
+
+    for (uint32_t i = 0; i < s->nsteps && s->steps[i].weight == 0; i++)
+        if (s->steps[i].list == SPEC_OF_SMOKE && spec_add_step(rd, "/smoke", s->steps[i]) < 0)
+            return -1;
+    return 0;
+}
+
+/* What follows from the fields that were read. */
+static int complete(struct spec_reader *rd)
+{
+    struct spec *s = rd->out;
+    uint32_t weights = 0;
+
+    if (s->strategy == SPEC_BLUEGREEN && weight_so_far(s) == 0 &&
+        spec_add_step(rd, "/strategy",
+                      (struct spec_step){.weight = 10000, .until = SPEC_TIME}) < 0)
+        return -1;
+    if (weight_so_far(s) == 0)
+        return spec_fail(rd, "/steps", "is missing; or \"preset\": \"normal\"");
+    if (repeat_smoke(rd) < 0)
+        return -1;
+    for (uint32_t i = 0; i < s->nsteps; i++)
+        weights += s->steps[i].kind == SPEC_WEIGHT;
+    if (s->strategy == SPEC_BLUEGREEN && weights != 1)
+        return spec_fail(rd, "/steps", "a blue-green rollout has one weight, 100");
+    s->judge.epochs = weights < JUDGE_EPOCHS ? weights : JUDGE_EPOCHS;
+    return 0;
+}
+
 int spec_read(const struct json_t *doc, struct spec *out, struct spec_error *err)
 {
-    struct reader rd = {out, err};
-    const struct field fields[] = {
+    struct spec_reader rd = {out, err};
+    const struct spec_field fields[] = {
         {"version", read_version, out->version},
         {"endpoints", read_endpoints, out},
-        {"strategy", read_strategy, NULL},
-        {"warmup", read_duration, &out->warmup_ms},
-        {"preset", read_preset, out},
-        {"steps", read_steps, out},
+        {"strategy", read_strategy, &out->strategy},
+        {"warmup", spec_read_duration, &out->warmup_ms},
+        {"gates", spec_read_gates, NULL},
+        {"smoke", spec_read_smoke, NULL},
+        {"preset", read_preset, NULL},
+        {"steps", read_steps, NULL},
         {"judge", read_judge, out},
         {"bake", read_for, &out->bake_ms},
         {"retain", read_for, &out->retain_ms},
@@ -442,15 +405,12 @@ int spec_read(const struct json_t *doc, struct spec *out, struct spec_error *err
     out->retain_ms = 1800000;
     judge_defaults(&out->judge);
     if (json_object_get(doc, "preset") && json_object_get(doc, "steps"))
-        return fail(&rd, "/preset", "stands for steps: give one of the two");
-    if (read_object(&rd, "", doc, fields, ARRAY_LEN(fields)) < 0)
+        return spec_fail(&rd, "/preset", "stands for steps: give one of the two");
+    if (spec_read_object(&rd, "", doc, fields, ARRAY_LEN(fields)) < 0)
         return -1;
     if (out->version[0] == '\0')
-        return fail(&rd, "/version", "is missing");
-    if (out->nsteps == 0)
-        return fail(&rd, "/steps", "is missing; or \"preset\": \"normal\"");
-    out->judge.epochs = out->nsteps < JUDGE_EPOCHS ? out->nsteps : JUDGE_EPOCHS;
-    return 0;
+        return spec_fail(&rd, "/version", "is missing");
+    return complete(&rd);
 }
 
 static json_t *duration_json(uint64_t ms)
@@ -460,11 +420,14 @@ static json_t *duration_json(uint64_t ms)
     return json_string(spec_duration_text(buf, ms));
 }
 
-static json_t *step_json(const struct spec_step *step, bool last)
+static json_t *step_json(const struct spec *s, const struct spec_step *step)
 {
-    json_t *doc = json_pack("{s:f}", "weight", step->weight / 100.0), *hold;
+    json_t *doc, *hold;
 
-    if (last)
+    if (step->kind != SPEC_WEIGHT)
+        return spec_task_step_json(s, step);
+    doc = json_pack("{s:f}", "weight", step->weight / 100.0);
+    if (step->weight == 10000)
         return doc;
     hold = json_pack("{s:o}", "min", duration_json(step->min_ms));
     if (step->max_ms > 0)
@@ -472,6 +435,32 @@ static json_t *step_json(const struct spec_step *step, bool last)
     json_object_set_new(hold, "until", json_string(spec_until_name(step->until)));
     json_object_set_new(doc, "hold", hold);
     return doc;
+}
+
+/* Each step goes back into the list that it came from; repeated ones are there once. */
+static void put_steps(json_t *doc, const struct spec *s)
+{
+    json_t *lists[] = {
+        [SPEC_OF_STEPS] = json_array(),
+        [SPEC_OF_GATES] = json_array(),
+        [SPEC_OF_SMOKE] = json_array(),
+    };
+
+    for (uint32_t i = 0; i < s->nsteps; i++) {
+        const struct spec_step *step = &s->steps[i];
+
+        if (step->list == SPEC_OF_SMOKE && step->weight == 0)
+            json_array_append_new(lists[SPEC_OF_SMOKE], spec_smoke_json(s, step));
+        else if (step->list != SPEC_OF_SMOKE)
+            json_array_append_new(lists[step->list], step_json(s, step));
+    }
+    json_object_set(doc, "steps", lists[SPEC_OF_STEPS]);
+    if (json_array_size(lists[SPEC_OF_GATES]) > 0)
+        json_object_set(doc, "gates", lists[SPEC_OF_GATES]);
+    if (json_array_size(lists[SPEC_OF_SMOKE]) > 0)
+        json_object_set(doc, "smoke", lists[SPEC_OF_SMOKE]);
+    for (size_t i = 0; i < ARRAY_LEN(lists); i++)
+        json_decref(lists[i]);
 }
 
 static json_t *judge_json(const struct spec *s)
@@ -488,15 +477,14 @@ static json_t *judge_json(const struct spec *s)
 
 struct json_t *spec_write(const struct spec *s)
 {
-    json_t *doc = json_pack("{s:s, s:s, s:o}", "version", s->version, "strategy", "canary",
-                            "warmup", duration_json(s->warmup_ms));
-    json_t *steps = json_array(), *endpoints = json_array();
+    json_t *doc =
+        json_pack("{s:s, s:s, s:o}", "version", s->version, "strategy",
+                  spec_strategy_name(s->strategy), "warmup", duration_json(s->warmup_ms));
+    json_t *endpoints = json_array();
 
-    for (uint32_t i = 0; i < s->nsteps; i++)
-        json_array_append_new(steps, step_json(&s->steps[i], i + 1 == s->nsteps));
     for (uint32_t i = 0; i < s->nendpoints; i++)
         json_array_append_new(endpoints, json_string(s->endpoints[i]));
-    json_object_set_new(doc, "steps", steps);
+    put_steps(doc, s);
     if (s->nendpoints > 0)
         json_object_set(doc, "endpoints", endpoints);
     json_decref(endpoints);

@@ -72,8 +72,8 @@ void watch_start(struct watch *w, struct loop *l, int fd, unsigned what, watch_c
 void watch_stop(struct watch *w); /* also fine on a zeroed or stopped watch */
 
 /*
- * One-shot timer (libevent's heap): control-plane rates only, never per request. By the kernel's
- * coarse clock: it may come a tick early, 10 ms at most.
+ * One-shot timer (libevent's heap): control-plane rates only, never per request. By the
+ * kernel's coarse clock: it may come a tick early, 10 ms at most.
  */
 struct timer {
     struct event ev;

@@ -36,6 +36,19 @@ static struct spec spec_of(const char *text)
     "\"max\":\"20s\"}},{\"weight\":50,\"hold\":{\"min\":\"5s\",\"max\":\"20s\"}},"             \
     "{\"weight\":100}],\"bake\":{\"for\":\"4s\"}"
 #define PLAIN EVIDENCE "}"
+#define TASKS                                                                                  \
+    "{\"version\":\"v2\",\"warmup\":\"0s\",\"gates\":[{\"http\":{\"name\":\"ci\",\"url\":"     \
+    "\"http://ci/\",\"method\":\"GET\"}}],\"smoke\":[{\"name\":\"home\",\"request\":\"GET "    \
+    "/\"}],"                                                                                   \
+    "\"steps\":[{\"weight\":5,\"hold\":\"2s\"},{\"http\":{\"name\":\"once\",\"url\":\"http://" \
+    "h/\"}},"                                                                                  \
+    "{\"weight\":100},{\"http\":{\"name\":\"done\",\"url\":\"http://h/"                        \
+    "\",\"idempotent\":true}}]}"
+#define APPROVALS                                                                              \
+    "{\"version\":\"v2\",\"warmup\":\"0s\",\"steps\":[{\"weight\":5,\"hold\":\"1s\"},{"        \
+    "\"approve\":{"                                                                            \
+    "\"name\":\"go\",\"need\":2,\"of\":[\"ann\",\"bob\",\"cid\"],\"not_author\":true,"         \
+    "\"expires\":\"1h\"}},{\"weight\":100}]}"
 #define WARMING                                                                                \
     "{\"version\":\"v2\",\"warmup\":\"3s\",\"steps\":[{\"weight\":5,\"hold\":\"5s\"},"         \
     "{\"weight\":100}]}"
@@ -505,18 +518,151 @@ START_TEST(latency_is_learnt_before_the_first_step)
 }
 END_TEST
 
-/* State x command: 1 = accepted. Order: start promote pause resume abort undo supersede. */
+static int life_checked(struct life *l, uint32_t step, bool ok)
+{
+    return life_send(l, (struct rollout_event){
+                            .type = ROLLOUT_CHECKED, .step = step, .ok = ok, .why = "seen"});
+}
+
+START_TEST(checks_come_before_between_and_behind_the_weights)
+{
+    struct life l = life_new(TASKS);
+
+    life_do(&l, ROLLOUT_START);
+    life_ready(&l, true);
+    ck_assert(l.fx.run_task);
+    ck_assert_str_eq(l.fx.message, "step 1 of 7: http \"ci\" at 0 %");
+    life_tick(&l, 60); /* however long it takes */
+    ck_assert_uint_eq(l.r.weight, 0);
+    ck_assert_int_eq(l.r.state, ROLLOUT_STEPPING);
+    life_checked(&l, 3, true); /* of another step */
+    ck_assert_uint_eq(l.r.step, 0);
+    life_checked(&l, 0, true);
+    ck_assert(l.fx.run_task);
+    ck_assert_int_eq(l.r.spec.steps[l.r.step].kind, SPEC_SMOKE);
+    life_checked(&l, 1, true);
+    ck_assert_uint_eq(l.fx.weight, 500);
+    ck_assert(!l.fx.run_task);
+    life_applied(&l);
+    life_verdict(&l, JUDGE_CERTIFIED, 50);
+    life_tick(&l, 2);
+    ck_assert(l.fx.run_task);
+    ck_assert(!l.fx.set_weight);
+    life_checked(&l, 3, true);
+    ck_assert_uint_eq(l.fx.weight, 10000);
+    ck_assert_int_eq(l.r.state, ROLLOUT_PROMOTING);
+    life_applied(&l);
+    ck_assert(l.fx.run_task);
+    ck_assert_int_eq(l.r.state, ROLLOUT_STEPPING);
+    life_checked(&l, 5, true);
+    ck_assert(l.fx.run_task); /* the smoke check once more */
+    life_checked(&l, 6, true);
+    ck_assert_int_eq(l.r.state, ROLLOUT_FINALIZING);
+}
+END_TEST
+
+START_TEST(a_failed_check_holds_or_aborts)
+{
+    struct life l = life_new(TASKS);
+
+    life_do(&l, ROLLOUT_START);
+    life_ready(&l, true);
+    life_checked(&l, 0, false);
+    ck_assert_int_eq(l.r.state, ROLLOUT_HOLDING);
+    ck_assert_int_eq(l.r.reason, ROLLOUT_CHECK_FAILED);
+    ck_assert_ptr_nonnull(strstr(l.fx.message, "http \"ci\": seen"));
+    life_do(&l, ROLLOUT_RETRY);
+    ck_assert(l.fx.run_task);
+    life_checked(&l, 0, false);
+    ck_assert_int_eq(l.r.state, ROLLOUT_HOLDING);
+    life_do(&l, ROLLOUT_PROMOTE); /* somebody answers for it */
+    ck_assert_uint_eq(l.r.step, 1);
+    life_checked(&l, 1, false);
+    ck_assert_int_eq(l.r.state, ROLLOUT_ABORTING);
+    ck_assert_int_eq(l.r.result.outcome, ROLLOUT_DID_FAIL);
+    ck_assert_str_eq(l.r.result.reason, "smoke \"home\": seen");
+}
+END_TEST
+
+START_TEST(a_check_that_may_have_run_is_not_run_again_unasked)
+{
+    struct life l = life_new(TASKS);
+
+    life_do(&l, ROLLOUT_START);
+    life_ready(&l, true);
+    life_do(&l, ROLLOUT_RESTART);
+    ck_assert(l.fx.run_task); /* a GET */
+    life_applied(&l);
+    life_checked(&l, 0, true);
+    life_checked(&l, 1, true);
+    life_applied(&l);
+    life_verdict(&l, JUDGE_CERTIFIED, 50);
+    life_tick(&l, 2);
+    ck_assert_uint_eq(l.r.step, 3);
+    life_do(&l, ROLLOUT_PAUSE);
+    life_do(&l, ROLLOUT_RESTART);
+    ck_assert(!l.fx.run_task);
+    ck_assert_int_eq(l.r.reason, ROLLOUT_HOOK_UNKNOWN);
+    life_applied(&l);
+    life_tick(&l, 100);
+    ck_assert_int_eq(l.r.state, ROLLOUT_HOLDING);
+    life_do(&l, ROLLOUT_RETRY);
+    ck_assert(l.fx.run_task);
+    life_checked(&l, 3, true);
+    ck_assert_uint_eq(l.fx.weight, 10000);
+}
+END_TEST
+
+static int life_approve(struct life *l, const char *who)
+{
+    return life_send(l, (struct rollout_event){.type = ROLLOUT_APPROVE, .actor = who});
+}
+
+START_TEST(people_must_agree)
+{
+    struct life l = life_at_first_step(APPROVALS);
+
+    ck_assert_int_eq(life_approve(&l, "bob"), -1); /* nobody asks yet */
+    life_verdict(&l, JUDGE_CERTIFIED, 50);
+    life_tick(&l, 3);
+    ck_assert_int_eq(l.r.reason, ROLLOUT_APPROVAL);
+    ck_assert_int_eq(life_send(&l, (struct rollout_event){.type = ROLLOUT_PROMOTE}), -1);
+    ck_assert_int_eq(life_approve(&l, "ann"), -1); /* started it */
+    ck_assert_ptr_nonnull(strstr(l.fx.message, "started it"));
+    ck_assert_int_eq(life_approve(&l, "dan"), -1);
+    ck_assert_int_eq(life_approve(&l, "bo"), -1);
+    ck_assert_int_eq(life_approve(&l, "bob"), 0);
+    ck_assert_str_eq(l.fx.type, "rollout.approved");
+    ck_assert_int_eq(life_approve(&l, "bob"), -1); /* once a person */
+    ck_assert_uint_eq(l.r.weight, 500);
+    ck_assert_int_eq(life_approve(&l, "uid 7 (cid)"), 0);
+    ck_assert_uint_eq(l.fx.weight, 10000);
+
+    l = life_at_first_step(APPROVALS);
+    life_verdict(&l, JUDGE_CERTIFIED, 50);
+    life_tick(&l, 3);
+    ck_assert_int_eq(life_approve(&l, "bob"), 0);
+    life_tick(&l, 3500);
+    ck_assert_int_eq(l.r.state, ROLLOUT_HOLDING);
+    life_tick(&l, 200);
+    ck_assert_uint_eq(l.r.weight, 0);
+    ck_assert_str_eq(l.r.result.reason, "nobody approved in time");
+}
+END_TEST
+
+/* State x command: 1 = accepted. Order: start promote pause resume abort undo supersede approve
+ * retry. */
 static const struct row {
     enum rollout_state state;
     const char *accepts;
 } matrix[] = {
-    {ROLLOUT_PENDING, "1000101"},      {ROLLOUT_WARMING, "0010101"},
-    {ROLLOUT_STEPPING, "0110101"},     {ROLLOUT_HOLDING, "0101101"}, /* manual */
-    {ROLLOUT_PROMOTING, "0000101"},    {ROLLOUT_BAKING, "0110101"},
-    {ROLLOUT_FINALIZING, "0000101"},   {ROLLOUT_ABORTING, "0000100"},
-    {ROLLOUT_REVERT_STUCK, "0000100"}, {ROLLOUT_SUCCEEDED, "0000010"},
-    {ROLLOUT_REVERTED, "0000000"},     {ROLLOUT_ROLLED_BACK, "0000000"},
-    {ROLLOUT_SUPERSEDED, "0000000"},
+    {ROLLOUT_PENDING, "100010100"},      {ROLLOUT_WARMING, "001010100"},
+    {ROLLOUT_STEPPING, "011010100"},     {ROLLOUT_HOLDING, "010110100"}, /* manual */
+    {ROLLOUT_PROMOTING, "000010100"},    {ROLLOUT_BAKING, "011010100"},
+    {ROLLOUT_FINALIZING, "000010100"},   {ROLLOUT_ABORTING, "000010000"},
+    {ROLLOUT_REVERT_STUCK, "000010000"}, {ROLLOUT_SUCCEEDED, "000001000"},
+    {ROLLOUT_REVERTED, "000000000"},     {ROLLOUT_ROLLED_BACK, "000000000"},
+    {ROLLOUT_SUPERSEDED, "000000000"},
 };
 
 static struct life life_in(enum rollout_state state)
@@ -603,7 +749,9 @@ static void check_change(const struct rollout *a, const struct rollout_event *ev
                   rollout_event_name(ev->type), rollout_state_name(a->state),
                   rollout_state_name(b->state));
     if (fx->type && !entered)
-        ck_assert_msg(strcmp(fx->type, "rollout.verdict") == 0 || b->skip, "%s", fx->type);
+        ck_assert_msg(strcmp(fx->type, "rollout.verdict") == 0 ||
+                          strcmp(fx->type, "rollout.approved") == 0 || b->skip,
+                      "%s", fx->type);
     ck_assert(b->generation >= a->generation);
     ck_assert_int_eq(fx->finish, rollout_terminal(b->state) && !rollout_terminal(a->state));
     if (rollout_terminal(a->state) && ev->type != ROLLOUT_UNDO)
@@ -612,6 +760,9 @@ static void check_change(const struct rollout *a, const struct rollout_event *ev
         ck_assert_uint_eq(fx->weight, b->weight);
     if (a->weight != b->weight)
         ck_assert(fx->set_weight && !b->applied);
+    ck_assert(!fx->run_task || (b->check == ROLLOUT_CHECKING && rc == 0));
+    if (a->check == ROLLOUT_CHECKING && fx->run_task && ev->type != ROLLOUT_PROMOTE)
+        ck_assert(spec_task(&b->spec, b->step)->idempotent || b->step != a->step);
     if (b->weight > a->weight) {
         ck_assert(b->ready);
         ck_assert(b->step == a->step + 1 || a->weight == 0);
@@ -619,7 +770,13 @@ static void check_change(const struct rollout *a, const struct rollout_event *ev
         ck_assert_msg(a->weight == 0 || ev->type == ROLLOUT_PROMOTE || a->skip ||
                           (a->applied || b->applied || ev->type == ROLLOUT_APPLIED),
                       "past an unapplied weight");
-        if (a->weight > 0 && ev->type != ROLLOUT_PROMOTE && !a->skip)
+        if (a->spec.steps[a->step].kind == SPEC_APPROVE && a->weight + a->napprovals > 0)
+            ck_assert_uint_ge(a->napprovals + (ev->type == ROLLOUT_APPROVE),
+                              spec_task(&a->spec, a->step)->need);
+        else if (a->spec.steps[a->step].kind != SPEC_WEIGHT && a->step > 0)
+            ck_assert(ev->type == ROLLOUT_PROMOTE || a->check == ROLLOUT_PASSED ||
+                      (ev->type == ROLLOUT_CHECKED && ev->ok));
+        else if (a->weight > 0 && ev->type != ROLLOUT_PROMOTE && !a->skip)
             ck_assert_uint_gt(ev->type == ROLLOUT_VERDICT ? ev->report->step_n : a->step_n, 0);
         if (b->weight == 10000)
             ck_assert_int_eq(b->state, ROLLOUT_PROMOTING);
@@ -681,8 +838,16 @@ static struct rollout_event event_random(struct rng *rng, const struct rollout *
         report->classes[report->class].evalue = rng_unit(rng) * 1000;
         ev.type = ROLLOUT_VERDICT;
         ev.report = report;
-    } else if (dice < 610) {
-        ev.type = ROLLOUT_RESTART;
+    } else if (dice < 640 && r->check == ROLLOUT_CHECKING) {
+        ev.type = ROLLOUT_CHECKED;
+        ev.step = rng_below(rng, 8) ? r->step : rng_below(rng, SPEC_STEPS);
+        ev.ok = rng_below(rng, 3) > 0;
+    } else if (dice < 650 && r->reason == ROLLOUT_APPROVAL) {
+        static const char *const people[] = {"ann", "bob", "uid 7 (cid)", "dan"};
+        ev.type = ROLLOUT_APPROVE;
+        ev.actor = people[rng_below(rng, 4)];
+    } else if (dice < 660) {
+        ev.type = rng_below(rng, 2) ? ROLLOUT_RETRY : ROLLOUT_RESTART;
     } else if (dice < 700) {
         static const enum rollout_event_type often[] = {ROLLOUT_START, ROLLOUT_PROMOTE,
                                                         ROLLOUT_PAUSE, ROLLOUT_RESUME};
@@ -702,6 +867,8 @@ static const char *const random_specs[] = {
     "{\"version\":\"v2\",\"endpoints\":[\"127.0.0.1:1\"],\"steps\":[{\"weight\":1,\"hold\":"
     "\"2s\"}"
     ",{\"weight\":2,\"hold\":{\"until\":\"approval\"}},{\"weight\":3},{\"weight\":100}]}",
+    TASKS,
+    APPROVALS,
 };
 
 START_TEST(random_lives_keep_the_invariants)
@@ -774,6 +941,10 @@ int main(void)
     tcase_set_timeout(t, 60);
     tcase_add_test(t, imbalance_holds);
     tcase_add_test(t, good_version_goes_all_the_way);
+    tcase_add_test(t, checks_come_before_between_and_behind_the_weights);
+    tcase_add_test(t, a_failed_check_holds_or_aborts);
+    tcase_add_test(t, a_check_that_may_have_run_is_not_run_again_unasked);
+    tcase_add_test(t, people_must_agree);
     tcase_add_test(t, bad_version_comes_back);
     tcase_add_test(t, regression_while_paused_or_baking_comes_back_too);
     tcase_add_test(t, observing_mode_only_warns);

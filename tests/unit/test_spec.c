@@ -121,8 +121,38 @@ static const struct mistake {
     {"{\"version\":\"v\",\"steps\":[{\"weight\":5,\"hold\":{\"until\":\"forever\"}},"
      "{\"weight\":100}]}",
      "/steps/0/hold/until", "\"evidence\", \"time\", \"approval\""},
-    {"{\"version\":\"v\",\"strategy\":\"bluegreen\",\"preset\":\"fast\"}", "/strategy",
-     "must be \"canary\""},
+    {"{\"version\":\"v\",\"strategy\":\"blue\",\"preset\":\"fast\"}", "/strategy",
+     "must be one of \"canary\", \"bluegreen\""},
+    {"{\"version\":\"v\",\"strategy\":\"bluegreen\",\"preset\":\"fast\"}", "/steps",
+     "one weight, 100"},
+    {"{\"version\":\"v\",\"steps\":[{\"weight\":100},{\"smoke\":{}}]}",
+     "/steps/1/smoke/request", "is missing"},
+    {"{\"version\":\"v\",\"steps\":[{\"smoke\":{\"request\":\"GET /\"}}]}", "/steps/0/weight",
+     "last step must have weight 100"},
+    {"{\"version\":\"v\",\"steps\":[{\"weight\":100},{\"smoke\":{\"request\":\"GET /\"},"
+     "\"http\":{}}]}",
+     "/steps/1", "one field"},
+    {"{\"version\":\"v\",\"smoke\":[{\"request\":\"GET\"}]}", "/smoke/0/request",
+     "GET /health"},
+    {"{\"version\":\"v\",\"smoke\":[{\"request\":\"GET /a b\"}]}", "/smoke/0/request",
+     "a method and a path"},
+    {"{\"version\":\"v\",\"smoke\":[{\"request\":\"GET /\",\"expect\":{\"statsu\":200}}]}",
+     "/smoke/0/expect/statsu", "unknown field"},
+    {"{\"version\":\"v\",\"smoke\":[{\"request\":\"GET /\",\"expect\":{\"status\":2000}}]}",
+     "/smoke/0/expect/status", "must be a status"},
+    {"{\"version\":\"v\",\"smoke\":[{\"request\":\"GET /\",\"expect\":{\"body\":\"(\"}}]}",
+     "/smoke/0/expect/body", "regular expression"},
+    {"{\"version\":\"v\",\"smoke\":[{\"request\":\"GET /\",\"headers\":{\"A\":\"b\\r\\nC: "
+     "d\"}}]}",
+     "/smoke/0/headers/A", "one line"},
+    {"{\"version\":\"v\",\"gates\":[{\"http\":{\"url\":\"file:///etc/passwd\"}}]}",
+     "/gates/0/http/url", "must be a URL"},
+    {"{\"version\":\"v\",\"gates\":[{\"http\":{\"url\":\"http://a/\",\"timeout\":\"0s\"}}]}",
+     "/gates/0/http", "above 0"},
+    {"{\"version\":\"v\",\"gates\":[{\"approve\":{\"need\":9}}]}", "/gates/0/approve/need",
+     "from 1 to 8"},
+    {"{\"version\":\"v\",\"gates\":[{\"approve\":{\"of\":[\"a\\\"b\"]}}]}",
+     "/gates/0/approve/of/0", "user's name"},
     {"{\"version\":\"v\",\"preset\":\"fast\",\"steps\":[{\"weight\":100}]}", "/preset",
      "one of the two"},
     {"{\"version\":\"v\",\"preset\":\"quick\"}", "/preset", "\"cautious\""},
@@ -153,6 +183,51 @@ START_TEST(mistakes_say_where_and_what)
 }
 END_TEST
 
+#define EVERYTHING                                                                             \
+    "{\"version\":\"v\",\"gates\":[{\"http\":{\"name\":\"ci\",\"url\":\"http://127.0.0.1:1/"   \
+    "x\","                                                                                     \
+    "\"method\":\"GET\",\"expect\":{\"json\":{\"$.a[0].b\":true},\"within\":\"1s\"}}},"        \
+    "{\"approve\":{\"need\":2,\"of\":[\"ann\",\"bob\"],\"not_author\":true,\"expires\":"       \
+    "\"4h\"}}],"                                                                               \
+    "\"smoke\":[{\"request\":\"POST /login\",\"headers\":{\"X-A\":\"1\"},\"body\":{\"u\":1},"  \
+    "\"expect\":{\"status\":[200,\"3xx\"],\"header\":{\"content-type\":\"html\"},\"body\":"    \
+    "\"ok\"}}],"                                                                               \
+    "\"steps\":[{\"weight\":5},{\"http\":{\"url\":\"https://h/\",\"retries\":3,"               \
+    "\"on_failure\":\"abort\"}},{\"weight\":100},{\"smoke\":{\"request\":\"GET /\"}}]}"
+
+START_TEST(what_is_done_is_in_one_order)
+{
+    static const struct {
+        enum spec_kind kind;
+        uint32_t weight;
+        const char *name;
+    } want[] = {
+        {SPEC_HTTP, 0, "ci"},           {SPEC_APPROVE, 0, "approve 2"},
+        {SPEC_SMOKE, 0, "smoke 3"},     {SPEC_WEIGHT, 500, NULL},
+        {SPEC_HTTP, 500, "http 4"},     {SPEC_WEIGHT, 10000, NULL},
+        {SPEC_SMOKE, 10000, "smoke 5"}, {SPEC_SMOKE, 10000, "smoke 3"},
+    };
+    struct spec s;
+    struct spec_error err;
+
+    ck_assert_int_eq(read_text(EVERYTHING, &s, &err), 0);
+    ck_assert_uint_eq(s.nsteps, ARRAY_LEN(want));
+    for (uint32_t i = 0; i < s.nsteps; i++) {
+        ck_assert_int_eq(s.steps[i].kind, want[i].kind);
+        ck_assert_uint_eq(s.steps[i].weight, want[i].weight);
+        if (want[i].name)
+            ck_assert_str_eq(spec_task(&s, i)->name, want[i].name);
+    }
+    ck_assert_str_eq(spec_text(&s, s.tasks[2].method), "POST");
+    ck_assert_str_eq(spec_text(&s, s.tasks[2].url), "/login");
+    ck_assert_str_eq(spec_text(&s, s.tasks[2].body), "{\"u\":1}");
+    ck_assert(s.tasks[0].idempotent && s.tasks[2].idempotent && !s.tasks[3].idempotent);
+    ck_assert_int_eq(s.tasks[2].on_failure, SPEC_FAIL_ABORT);
+    ck_assert_int_eq(s.tasks[0].on_failure, SPEC_FAIL_HOLD);
+    ck_assert_uint_eq(s.judge.epochs, 2);
+}
+END_TEST
+
 START_TEST(written_is_read_back)
 {
     static const char *const texts[] = {
@@ -160,6 +235,8 @@ START_TEST(written_is_read_back)
         "{\"version\":\"v\",\"steps\":[{\"weight\":0.01,\"hold\":\"1500ms\"},{\"weight\":33.33,"
         "\"hold\":{\"min\":\"1s\",\"until\":\"approval\"}},{\"weight\":100}],"
         "\"judge\":{\"max_error_rate\":0.1,\"mode\":\"observe\"}}",
+        EVERYTHING,
+        "{\"version\":\"v\",\"strategy\":\"bluegreen\",\"smoke\":[{\"request\":\"GET /\"}]}",
     };
 
     for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
@@ -215,6 +292,7 @@ int main(void)
     tcase_add_test(t, defaults_are_safe);
     tcase_add_test(t, presets_are_steps);
     tcase_add_loop_test(t, mistakes_say_where_and_what, 0, (int)ARRAY_LEN(mistakes));
+    tcase_add_test(t, what_is_done_is_in_one_order);
     tcase_add_test(t, written_is_read_back);
     tcase_add_test(t, durations);
     return unit_run(s);
