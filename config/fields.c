@@ -447,11 +447,15 @@ static const struct field mirror_fields[] = {
     {"methods", FIELD_TEXTS, FORM_METHOD, MANY(conf_mirror, methods), .computed = "GET, HEAD",
      .doc = "Methods of the requests that are copied: those that change nothing, unless the "
             "version can take others twice"},
-    {"max_body", FIELD_NUMBER, AT(conf_mirror, max_body), .max = CONF_MIRROR_BODY_MAX,
+    {"max_body", FIELD_NUMBER, AT(conf_mirror, max_body), .max = 67108864,
      .fallback = "16384", .doc = "Bytes of the longest request body that is copied"},
     {"max_requests", FIELD_NUMBER, AT(conf_mirror, max_requests), .min = 1, .max = 100000,
      .fallback = "64",
      .doc = "Copies under way at once, all workers together; meanwhile no others are made"},
+    {"max_memory", FIELD_NUMBER, AT(conf_mirror, max_memory), .min = 65536, .max = UINT32_MAX,
+     .fallback = "16777216",
+     .doc = "Bytes that requests hold which are copied, all workers together (131072 for a "
+            "worker at least); a copy that would need more is given up"},
     {"timeout", FIELD_DURATION, AT(conf_mirror, timeout_ms), .min = 1, .max = HOUR,
      .fallback = "10s",
      .doc = "How long a copy may take, from its beginning to its answer's end"},

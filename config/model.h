@@ -166,15 +166,14 @@ struct conf_override {
     size_t version; /* index into the service's versions */
 };
 
-#define CONF_MIRROR_BODY_MAX 49152 /* with its head it has to fit into one buffer */
 struct conf_mirror {
     bool enabled; /* "mirror" present */
     struct str to;
     uint32_t percent;
     struct str *methods; /* none: GET and HEAD */
     size_t nmethods;
-    uint32_t max_body;     /* bytes */
-    uint32_t max_requests; /* under way, all workers together */
+    uint32_t max_body;                 /* bytes */
+    uint32_t max_requests, max_memory; /* under way; bytes they hold; all workers together */
     uint64_t timeout_ms;
 };
 

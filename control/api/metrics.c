@@ -274,6 +274,27 @@ static void put_mirrored(struct text *t, const struct metrics *m,
         }
 }
 
+/* Of versions that answered any. */
+static void put_mirror_times(struct text *t, const struct metrics *m,
+                             const struct sampler_totals *totals)
+{
+    bool some = false;
+
+    for (size_t i = 0; i < m->nversions; i++) {
+        if (!hist_total(totals[i].mirror_duration))
+            continue;
+        if (!some)
+            family(t, "sluice_mirror_duration_seconds", "histogram",
+                   "From a copy sent to the end of its answer.");
+        some = true;
+        put_histogram(t,
+                      &(struct histogram){"sluice_mirror_duration_seconds",
+                                          totals[i].mirror_duration, totals[i].mirror_sum_us,
+                                          NULL},
+                      &m->versions[i]);
+    }
+}
+
 static void put_ratios(struct text *t, const struct metrics *m)
 {
     family(t, "sluice_version_weight_ratio", "gauge", "Share of traffic that is set.");
@@ -342,6 +363,7 @@ static void put_versions(struct text *t, const struct metrics *m)
                     offsetof(struct sampler_totals, client_aborts));
     put_waiting(t, m, totals);
     put_mirrored(t, m, totals);
+    put_mirror_times(t, m, totals);
     put_ratios(t, m);
     xfree(totals);
 }

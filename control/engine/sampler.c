@@ -118,6 +118,7 @@ static void add_version(const struct stats_version *v, struct sampler_totals *t)
     t->pending_timeouts += stat_get(&v->pending_timeouts);
     for (int i = 0; i < STATS_NMIRROR; i++)
         t->mirrored[i] += stat_get(&v->mirrored[i]);
+    t->mirror_sum_us += stat_get(&v->mirror_sum_us);
     t->routed += stat_get(&v->routed);
     t->overridden += stat_get(&v->overridden);
     t->bytes_in += stat_get(&v->bytes_in);
@@ -127,6 +128,7 @@ static void add_version(const struct stats_version *v, struct sampler_totals *t)
     for (int i = 0; i < HIST_BUCKETS; i++) {
         t->duration[i] += stat_get(&v->duration[i]);
         t->first_byte[i] += stat_get(&v->first_byte[i]);
+        t->mirror_duration[i] += stat_get(&v->mirror_duration[i]);
     }
     t->in_flight += stat_get(&v->in_flight);
     for (int i = 0; i < STATS_NHELD; i++)

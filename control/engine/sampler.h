@@ -43,7 +43,7 @@ struct sampler_totals { /* of one version */
     uint64_t requests;  /* answers sent */
     uint64_t judged, errors, connect_failed, retries, client_aborts;
     uint64_t pending_overflows, pending_timeouts, hedges, hedges_won;
-    uint64_t mirrored[STATS_NMIRROR];
+    uint64_t mirrored[STATS_NMIRROR], mirror_sum_us, mirror_duration[HIST_BUCKETS];
     uint64_t routed, overridden;
     uint64_t bytes_in, bytes_out;
     uint64_t duration_sum_us, first_byte_sum_us;

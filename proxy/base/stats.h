@@ -88,6 +88,7 @@ enum stats_held {
     X(FAILED, "failed") /* no answer: no endpoint, refused, reset, malformed */                \
     X(TIMEOUT, "timeout")                                                                      \
     X(BUSY, "busy")       /* not made: too many under way */                                   \
+    X(MEMORY, "no_memory") /* not made: what is under way holds too much */                    \
     X(LARGE, "too_large") /* not made: the body */                                             \
     X(CUT, "cut")         /* the client did not finish its request */
 enum stats_mirror {
@@ -111,6 +112,7 @@ struct stats_version {
     stat_t client_aborts;
     stat_t pending_overflows, pending_timeouts; /* requests that got no connection in time */
     stat_t mirrored[STATS_NMIRROR];             /* copies meant for this version */
+    stat_t mirror_sum_us, mirror_duration[HIST_BUCKETS]; /* copy sent to end of its answer */
     stat_t routed;              /* split decisions for this version, overrides left out */
     stat_t overridden;          /* decisions by override or flag */
     stat_t bytes_in, bytes_out; /* bodies: from clients, to clients */

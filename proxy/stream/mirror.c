@@ -10,17 +10,22 @@
 
 #define MIRROR_MAGIC      0x6d697272u
 #define MIRROR_SEED       0x6d6972726f72ull
-#define MIRROR_HEAD_EXTRA 512       /* request line, own fields and line ends */
+#define MIRROR_HEAD_EXTRA 1024      /* request line, own fields and line ends */
 #define MIRROR_ANSWER_MAX (1 << 20) /* bytes of an answer's body that are read */
 
 static const struct codec_ops mirror_ops;
 
-static void count(struct plane *p, const struct mirror_row *row, enum stats_mirror what)
+/* Row 0 is nobody's. */
+static struct stats_version *counters(struct plane *p, const struct mirror_row *row)
 {
     uint32_t cell = row->to.conf->cell;
 
-    if (cell && cell < STATS_VERSIONS)
-        stat_add(&p->stats->versions[cell].mirrored[what], 1);
+    return &p->stats->versions[cell < STATS_VERSIONS ? cell : 0];
+}
+
+static void count(struct plane *p, const struct mirror_row *row, enum stats_mirror what)
+{
+    stat_add(&counters(p, row)->mirrored[what], 1);
 }
 
 static void on_grave(void *arg)
@@ -29,6 +34,17 @@ static void on_grave(void *arg)
 
     m->magic = 0;
     slab_put(&m->plane->mirrors, m);
+}
+
+static void drop_text(struct mirror *m)
+{
+    struct block *b;
+
+    while ((b = STAILQ_FIRST(&m->text))) {
+        STAILQ_REMOVE_HEAD(&m->text, link);
+        block_put(&m->plane->ios.blocks, b);
+    }
+    m->row->budget->held -= m->held;
 }
 
 /* The only ending. */
@@ -43,7 +59,7 @@ static void finish(struct mirror *m, enum stats_mirror what)
     if (m->conn)
         upconn_return(m->conn);
     m->conn = NULL;
-    block_put(&m->plane->ios.blocks, m->text);
+    drop_text(m);
     tables_unref(m->tables);
     loop_bury(m->plane->loop, &m->grave, on_grave, m);
 }
@@ -118,21 +134,60 @@ static bool write_head(struct stream *s, struct block *b)
     return !o.full;
 }
 
-/* Text for the copy of S, or NULL: it would be too large. */
-static struct block *begin_text(struct stream *s)
+static uint32_t size_of(bool large)
 {
-    const struct conf_mirror *c = &s->service->conf->mirror;
-    bool large = s->up == HALF_OPEN || s->req.size + MIRROR_HEAD_EXTRA > BLOCK_SMALL / 2;
+    return large ? BLOCK_LARGE : BLOCK_SMALL;
+}
+
+/* The first block for the copy of S. NULL: *WHY_NOT. */
+static struct block *begin_text(struct stream *s, const struct mirror_row *row,
+                                enum stats_mirror *why_not)
+{
+    uint64_t body = s->req.framing == FRAMING_LENGTH ? s->req.length : 0;
+    uint64_t need = s->req.size + MIRROR_HEAD_EXTRA + body;
+    bool large = need > BLOCK_SMALL / 2 || s->req.framing == FRAMING_CHUNKED;
+    uint64_t whole = need > size_of(large) ? need : size_of(large);
     struct block *b;
 
-    if (s->req.framing == FRAMING_LENGTH && s->req.length > c->max_body)
+    *why_not = STATS_MIRROR_LARGE;
+    if (body > s->service->conf->mirror.max_body)
+        return NULL;
+    *why_not = STATS_MIRROR_MEMORY;
+    if (row->budget->held + whole > row->most_held)
         return NULL;
     b = block_get(&s->plane->ios.blocks, large);
-    if (write_head(s, b) &&
-        (s->req.framing != FRAMING_LENGTH || s->req.length <= block_room(b)))
+    if (write_head(s, b))
         return b;
     block_put(&s->plane->ios.blocks, b);
+    *why_not = STATS_MIRROR_LARGE;
     return NULL;
+}
+
+static void add_block(struct mirror *m, struct block *b)
+{
+    STAILQ_INSERT_TAIL(&m->text, b, link);
+    m->last = b;
+    m->held += size_of(b->large);
+    m->row->budget->held += size_of(b->large);
+}
+
+/* False: copies hold too much. */
+static bool append(struct mirror *m, struct str bytes)
+{
+    m->body += bytes.n;
+    while (bytes.n) {
+        size_t room = block_room(m->last), n = room < bytes.n ? room : bytes.n;
+
+        if (n == 0) {
+            if (m->row->budget->held + BLOCK_LARGE > m->row->most_held)
+                return false;
+            add_block(m, block_get(&m->plane->ios.blocks, true));
+            continue;
+        }
+        block_append(m->last, (struct str){bytes.p, n});
+        bytes = str_skip(bytes, n);
+    }
+    return true;
 }
 
 /* ---- its way ---- */
@@ -153,26 +208,49 @@ static struct upconn *connection(struct mirror *m, const struct stream *s)
     return u ? u : upconn_connect(m->ep, on_open);
 }
 
-/* S: its stream, or NULL for a second time on a connection of its own. */
-static void send_copy(struct mirror *m, const struct stream *s)
+/* The head, its end, and what the first block holds of the body: copied, to be sent again. */
+static void queue_first(struct mirror *m)
 {
-    struct str text = block_str(m->text);
+    struct str text = block_str(STAILQ_FIRST(&m->text));
     char length[48];
     struct out o = out_init(length, sizeof(length));
 
+    if (m->has_body)
+        head_write_u64(&o, STR("Content-Length"), m->body);
+    head_write_end(&o);
+    (void)upconn_copy(m->conn, (struct str){text.p, m->head_end});
+    (void)upconn_copy(m->conn, out_text(&o));
+    (void)upconn_copy(m->conn, str_skip(text, m->head_end));
+}
+
+/* The others are given away. They stay in the budget until the copy ends. */
+static void queue_rest(struct mirror *m)
+{
+    struct block *first = STAILQ_FIRST(&m->text), *b;
+
+    STAILQ_REMOVE_HEAD(&m->text, link);
+    while ((b = STAILQ_FIRST(&m->text))) {
+        STAILQ_REMOVE_HEAD(&m->text, link);
+        (void)upconn_data(m->conn, b);
+    }
+    STAILQ_INSERT_HEAD(&m->text, first, link);
+    m->last = first;
+}
+
+/* S: its stream, or NULL for a second time on a connection of its own. */
+static void send_copy(struct mirror *m, const struct stream *s)
+{
+    m->fresh |= STAILQ_FIRST(&m->text) != m->last;
     m->conn = connection(m, s);
     if (!m->conn) {
         finish(m, STATS_MIRROR_FAILED);
         return;
     }
+    m->sent_us = loop_now_us(m->plane->loop);
     upconn_borrow(m->conn, &mirror_ops, m, &m->resp);
     upconn_begin(m->conn, m->asked);
-    if (m->has_body)
-        head_write_u64(&o, STR("Content-Length"), text.n - m->head_end);
-    head_write_end(&o);
-    (void)upconn_copy(m->conn, (struct str){text.p, m->head_end});
-    (void)upconn_copy(m->conn, out_text(&o));
-    (void)upconn_copy(m->conn, str_skip(text, m->head_end));
+    queue_first(m);
+    queue_rest(m);
     upconn_end(m->conn, STR_NONE);
 }
 
@@ -187,7 +265,8 @@ static struct mirror *mirror_new(struct stream *s, struct mirror_row *row, struc
     m->tables = tables_ref(s->tables);
     m->row = row;
     m->ep = ep;
-    m->text = text;
+    STAILQ_INIT(&m->text);
+    add_block(m, text);
     m->head_end = text->end - text->start;
     m->has_body = s->req.framing != FRAMING_NONE;
     m->asked = s->req.method;
@@ -203,6 +282,7 @@ void mirror_begin(struct stream *s)
     struct mirror_row *row = s->service->mirror;
     struct pick p = {
         .rng = &s->plane->rng, .now_us = loop_now_us(s->plane->loop), .key = s->lb_key};
+    enum stats_mirror why_not;
     struct block *text;
     struct mirror *m;
     uint32_t i;
@@ -214,9 +294,9 @@ void mirror_begin(struct stream *s)
         count(s->plane, row, i == BALANCE_NONE ? STATS_MIRROR_FAILED : STATS_MIRROR_BUSY);
         return;
     }
-    text = begin_text(s);
+    text = begin_text(s, row, &why_not);
     if (!text) {
-        count(s->plane, row, STATS_MIRROR_LARGE);
+        count(s->plane, row, why_not);
         return;
     }
     m = mirror_new(s, row, text, row->to.targets[i].ep);
@@ -231,17 +311,13 @@ void mirror_begin(struct stream *s)
 void mirror_body(struct stream *s, struct str bytes)
 {
     struct mirror *m = s->mirror;
-    uint32_t most;
 
     if (!m)
         return;
-    most = s->service->conf->mirror.max_body;
-    if (bytes.n > block_room(m->text) ||
-        bytes.n + m->text->end - m->text->start - m->head_end > most) {
+    if (m->body + bytes.n > s->service->conf->mirror.max_body)
         finish(m, STATS_MIRROR_LARGE);
-        return;
-    }
-    block_append(m->text, bytes);
+    else if (!append(m, bytes))
+        finish(m, STATS_MIRROR_MEMORY);
 }
 
 void mirror_body_end(struct stream *s)
@@ -273,6 +349,11 @@ void mirror_close_all(struct plane *p)
 
 static void finish_answered(struct mirror *m)
 {
+    struct stats_version *v = counters(m->plane, m->row);
+    uint64_t took = loop_now_us(m->plane->loop) - m->sent_us;
+
+    stat_add(&v->mirror_sum_us, took);
+    stat_add(&v->mirror_duration[hist_bucket(took)], 1);
     finish(m, m->status < 500 ? STATS_MIRROR_OK : STATS_MIRROR_ERROR);
 }
 

@@ -3,7 +3,8 @@
  *
  * A copy is a request of its own: it has its own text, its own connections (a pool apart) and
  * its own end, so that nothing the other version does is felt by a client. What would cost too
- * much, too many copies under way or a body too large, is not copied, and counted. The traffic
+ * much, too many copies under way, a body too large or too much memory held by all of them, is
+ * not copied, and counted. The traffic
  * counters of the other version, and so the judge, do not see copies.
  */
 #pragma once

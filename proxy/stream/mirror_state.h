@@ -10,15 +10,18 @@ struct mirror { /* owned by the plane, from mirror_begin to its end */
     struct stream *waits_for; /* whose body is not complete yet: its ->mirror; NULL: none */
     LIST_ENTRY(mirror) link;
     struct endpoint *ep;
-    struct upconn *conn; /* NULL: the body is not complete yet */
-    struct block *text;  /* owned: head without its last line, then the body */
-    uint32_t head_end;   /* bytes of the head in text */
+    struct upconn *conn;     /* NULL: the body is not complete yet */
+    struct block_list text;  /* owned: head without its last line, then the body */
+    struct block *last;      /* of text */
+    uint32_t head_end;       /* bytes of the head in the first block */
+    uint32_t held;           /* bytes of blocks, in the budget */
+    uint64_t body, received; /* bytes: of the request's body so far, of the answer's */
+    uint64_t sent_us;
     enum method asked;
     struct deadline deadline; /* of all of it */
     struct grave grave;
-    uint64_t received; /* bytes of the answer's body */
-    int status;        /* of the answer; 0: none yet */
+    int status; /* of the answer; 0: none yet */
     bool has_body;
-    bool fresh; /* a kept connection was dead: the next one is new */
+    bool fresh; /* no kept connection: one was dead, or the text is not kept to be sent again */
     struct head resp;
 };

@@ -4,6 +4,7 @@
 #include "proxy/base/mem.h"
 
 #define TABLES_MAGIC 0x7461626cu
+#define MIRROR_LEAST 131072 /* bytes that copies may hold in each worker */
 
 /* OLD's row of the service called NAME, or NULL. */
 static const struct service_row *same_service(const struct tables *old, struct str name)
@@ -65,6 +66,25 @@ static void fill_mirror(struct tables *t, struct service_row *s, const struct ta
     fill_targets(t, &s->mirror->to, t->shadows, s->conf, env);
     s->mirror->timeout = deadline_queue(env->deadlines, c->timeout_ms);
     s->mirror->most = part(c->max_requests, env->workers);
+    s->mirror->most_held = part(c->max_memory, env->workers);
+    if (s->mirror->most_held < MIRROR_LEAST)
+        s->mirror->most_held = MIRROR_LEAST;
+    s->mirror->budget = xcalloc(1, sizeof(*s->mirror->budget));
+    s->mirror->budget->refs = 1;
+}
+
+static void leave_budget(struct mirror_budget *b)
+{
+    if (--b->refs == 0)
+        xfree(b);
+}
+
+static void keep_mirror(struct mirror_row *m, const struct mirror_row *old)
+{
+    leave_budget(m->budget);
+    m->budget = old->budget;
+    m->budget->refs++;
+    m->credit = old->credit;
 }
 
 static void keep_cursors(struct service_row *s, const struct service_row *old)
@@ -73,7 +93,7 @@ static void keep_cursors(struct service_row *s, const struct service_row *old)
     s->budget = old->budget;
     s->hedge_budget = old->hedge_budget;
     if (s->mirror && old->mirror)
-        s->mirror->credit = old->mirror->credit;
+        keep_mirror(s->mirror, old->mirror);
     if (s->hedge_times && old->hedge_times)
         *s->hedge_times = *old->hedge_times;
     for (size_t i = 0; i < s->conf->nversions; i++) {
@@ -167,8 +187,10 @@ static void leave_endpoints(struct tables *t)
 
         for (size_t k = 0; k < s->conf->nversions; k++)
             leave_version(t->pool, &s->versions[k]);
-        if (s->mirror)
-            leave_version(t->shadows, &s->mirror->to);
+        if (!s->mirror)
+            continue;
+        leave_version(t->shadows, &s->mirror->to);
+        leave_budget(s->mirror->budget);
     }
 }
 

@@ -24,11 +24,18 @@ struct version_row {
     struct target *targets;
 };
 
+struct mirror_budget { /* of a service's copies in this worker; goes on in the next tables */
+    unsigned refs;
+    uint64_t held; /* bytes of blocks */
+};
+
 struct mirror_row { /* copies of a service's requests: mirror.c */
     struct version_row to;
     struct deadline_queue *timeout;
-    uint32_t most;   /* copies under way at once in this worker */
-    uint32_t credit; /* per cent saved up for the next one without a key */
+    struct mirror_budget *budget; /* a reference */
+    uint64_t most_held;           /* bytes, of this worker */
+    uint32_t most;                /* copies under way at once in this worker */
+    uint32_t credit;              /* per cent saved up for the next one without a key */
 };
 
 /* How long first attempts take until they are answered, or cut: faded by half every 10 s. */

@@ -15,7 +15,7 @@ class Endpoint(Peer):
     """It keeps what it gets, and misbehaves as its mode says."""
 
     def __init__(self):
-        self.mode, self.got, self.lock = "ok", [], threading.Lock()
+        self.mode, self.got, self.begun, self.lock = "ok", [], [], threading.Lock()
         super().__init__()
 
     def serve(self, conn):
@@ -28,6 +28,7 @@ class Endpoint(Peer):
                 while (field := f.readline()) not in (b"\r\n", b""):
                     name, _, value = field.decode().partition(":")
                     head[name.strip().lower()] = value.strip()
+                self.begun.append(line)
                 body = f.read(int(head.get("content-length", 0))) + (chunks(f) if "transfer-encoding" in head else b"")
                 with self.lock:
                     self.got.append((line.decode().split()[0], line.decode().split()[1], head, body))
@@ -84,7 +85,7 @@ def mirrored(t, s, want, before):
 def tell(t):
     v1, shadow = Endpoint(), Endpoint()
     t.started += [v1, shadow]
-    mirror = {"to": "v2", "percent": 100, "methods": ["GET", "POST"], "timeout": "1s", "max_requests": 8, "max_body": 20000}
+    mirror = {"to": "v2", "percent": 100, "methods": ["GET", "POST"], "timeout": "1s", "max_requests": 8, "max_body": 20000, "max_memory": 65536}
     service = {"versions": {"v1": {"endpoints": [v1.address]}, "v2": {"endpoints": [shadow.address]}},
                "weights": {"v1": 100, "v2": 0}, "mirror": mirror, "sticky": {"by": "header", "name": "x-user"},
                "overrides": [{"name": "qa", "match": {"header": {"x-canary": "1"}}, "to": "v2"}]}
@@ -147,8 +148,42 @@ def tell(t):
     ask(4)
     mirrored(t, s, {"failed": 4}, before)
 
+    t.say("large bodies, and what copies may hold")
+    shadow.take()
+    shadow.mode = "ok"
+    shadow.start()
+    mirror.update(max_body=8 << 20, max_memory=12 << 20, timeout="30s")
+    s.write_config()
+    s.api("POST", "/v1/config:reload")
+    before = results(s)
+    large = bytes(range(256)) * (5 << 12)  # 5 MiB
+    ask(2, method="POST", body=large)
+    ask(1, method="POST", body=iter([large[:70000], large[70000:]]))
+    mirrored(t, s, {"ok": 3}, before)
+    t.check([g[3] for g in shadow.take()] == [large] * 3, "a large body arrives changed")
+    waiting, v1.begun = [], []
+    for n in range(3):  # two fit; whoever comes third is told by its length, or in the middle
+        c = socket.create_connection(("127.0.0.1", s.port), 10)
+        c.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(large) + large[:-1])
+        waiting.append(c)
+        t.eventually("it is here", lambda: len(v1.begun) == n + 1)
+    mirrored(t, s, {"ok": 3, "no_memory": 1}, before)
+    for c in waiting:
+        c.sendall(large[-1:])
+        t.check(c.recv(4096).startswith(b"HTTP/1.1 200"), "the client is answered")
+        c.close()
+    mirrored(t, s, {"ok": 5, "no_memory": 1}, before)
+    ask(2, method="POST", body=large)  # the memory is free again
+    mirrored(t, s, {"ok": 7, "no_memory": 1}, before)
+    shadow.stop()
+    answered = sum(n for k, n in results(s).items() if k in ("ok", "error"))
+    t.equal(s.metrics()['sluice_mirror_duration_seconds_count{service="shop",version="v2"}'], answered, "times of copies")
+    mirror.update(timeout="1s")
+
     t.say("a kept connection that is dead is no failure")
     shadow.take()
+    s.write_config()
+    s.api("POST", "/v1/config:reload")
     shadow.mode, before = "stale", results(s)
     shadow.start()
     for n in range(1, 4):
