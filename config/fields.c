@@ -47,6 +47,16 @@ static bool no_listener_tls(const void *group)
     return !((const struct conf_listener_tls *)group)->enabled;
 }
 
+static bool no_ofrep(const void *group)
+{
+    return !((const struct conf_ofrep *)group)->enabled;
+}
+
+static bool no_rate(const void *group)
+{
+    return ((const struct conf_rate *)group)->requests == 0;
+}
+
 static bool no_service_tls(const void *group)
 {
     return !((const struct conf_service_tls *)group)->enabled;
@@ -221,6 +231,30 @@ static const struct field client_timeouts_fields[] = {
 };
 TABLE(client_timeouts_table, conf_client_timeouts, "timeouts", client_timeouts_fields);
 
+static const struct field rate_fields[] = {
+    {"requests", FIELD_NUMBER, .required = true, AT(conf_rate, requests), .min = 1,
+     .max = 100000, .doc = "Requests that a key may make in each period"},
+    {"per", FIELD_DURATION, AT(conf_rate, per_ms), .min = 1, .max = 24 * HOUR, .fallback = "1s",
+     .doc = "The period"},
+    {"burst", FIELD_NUMBER, AT(conf_rate, burst), .min = 1, .max = 100000,
+     .computed = "as requests", .doc = "Requests at once after a rest"},
+    {"key", FIELD_TEXT, FORM_RATE_KEY, AT(conf_rate, by), .fallback = "client_ip",
+     .doc = "What is counted apart: client_ip (IPv6 by /64), header:NAME, cookie:NAME, or none "
+            "for all requests together; without the field or cookie the address counts"},
+};
+TABLE(rate_table, conf_rate, "rate_limit", rate_fields);
+
+static const struct field ofrep_fields[] = {
+    {"keys", FIELD_TEXTS, FORM_ANY, MANY(conf_ofrep, keys), .computed = "everybody may ask",
+     .doc = "One of these must come as Authorization: Bearer or as X-API-Key; the stream of "
+            "events, which says that something changed and not what, asks for none"},
+    {"origins", FIELD_TEXTS, FORM_ANY, MANY(conf_ofrep, origins), .computed = "none",
+     .doc = "Origins of web pages whose scripts may ask, like https://shop.example; *: all"},
+    {"rate_limit", FIELD_GROUP, AT(conf_ofrep, rate), .of = &rate_table, .absent = no_rate,
+     .computed = "no limit", .doc = "How often a client may ask; beyond it is 429"},
+};
+TABLE(ofrep_table, conf_ofrep, "ofrep", ofrep_fields);
+
 static const struct field listener_fields[] = {
     {"address", FIELD_TEXT, FORM_LISTEN, .required = true, AT(conf_listener, address),
      .doc = "Address and port to accept HTTP connections on"},
@@ -247,6 +281,9 @@ static const struct field listener_fields[] = {
      .doc = "Limits on waiting for a client"},
     {"tls", FIELD_GROUP, AT(conf_listener, tls), .of = &listener_tls_table, .marked = true,
      .absent = no_listener_tls, .computed = "plain HTTP", .doc = "Speak TLS here"},
+    {"ofrep", FIELD_GROUP, AT(conf_listener, ofrep), .of = &ofrep_table, .marked = true,
+     .absent = no_ofrep, .computed = "no flags are served",
+     .doc = "Answer OpenFeature clients below /ofrep/v1/, before any route"},
 };
 TABLE(listener_table, conf_listener, "listener", listener_fields);
 
@@ -520,30 +557,12 @@ static const struct field predicate_fields[] = {
 };
 TABLE(predicate_table, conf_route, "flag", predicate_fields);
 
-static bool no_rate(const void *group)
-{
-    return ((const struct conf_rate *)group)->requests == 0;
-}
-
 static bool no_fault(const void *group)
 {
     const struct conf_fault *f = group;
 
     return f->delay_ms == 0 && f->abort == 0;
 }
-
-static const struct field rate_fields[] = {
-    {"requests", FIELD_NUMBER, .required = true, AT(conf_rate, requests), .min = 1,
-     .max = 100000, .doc = "Requests that a key may make in each period"},
-    {"per", FIELD_DURATION, AT(conf_rate, per_ms), .min = 1, .max = 24 * HOUR, .fallback = "1s",
-     .doc = "The period"},
-    {"burst", FIELD_NUMBER, AT(conf_rate, burst), .min = 1, .max = 100000,
-     .computed = "as requests", .doc = "Requests at once after a rest"},
-    {"key", FIELD_TEXT, FORM_RATE_KEY, AT(conf_rate, by), .fallback = "client_ip",
-     .doc = "What is counted apart: client_ip (IPv6 by /64), header:NAME, cookie:NAME, or none "
-            "for all requests together; without the field or cookie the address counts"},
-};
-TABLE(rate_table, conf_rate, "rate_limit", rate_fields);
 
 static const struct field fault_fields[] = {
     {"delay", FIELD_DURATION, AT(conf_fault, delay_ms), .max = HOUR, .fallback = "0s",

@@ -85,6 +85,7 @@ struct flag_node {
 struct flag_variant {
     struct str name;
     struct str json;     /* its value, rendered */
+    struct str answer;   /* of OFREP: ,"value":…,"variant":"…" */
     enum flag_kind kind; /* of its value */
     bool header_safe;    /* NAME may stand in a field value as it is */
     uint32_t cell;       /* index into stats_slab.flag_variants; 0: not counted */
@@ -100,6 +101,10 @@ struct flag_def {
     struct str key;
     struct str quarantine; /* reason, or empty */
     struct str metadata;   /* JSON object, or empty */
+    struct str set_id;     /* "flagSetId" of the metadata, or empty */
+    /* Of OFREP's answer: {"key":"…" and what ends it: metadata with an operator's override or
+     * without, or the reason of the quarantine. */
+    struct str opening, closing, closing_override, closing_failed;
     bool enabled;
     const struct flag_variant *variants;
     int nvariants;
@@ -124,6 +129,7 @@ struct flagset {
     const struct flag_def *flags; /* by number of their key in `keys` */
     const struct flag_node *nodes;
     struct flag_index keys, slots;
+    struct str metadata; /* of the set, as a JSON object; or empty */
     const struct flag_upstream *upstream;
     size_t nupstream;
 };

@@ -92,6 +92,16 @@ static struct str dump(struct build *m, const json_t *j)
     return s;
 }
 
+/* S in quotes. */
+static struct str quoted(struct build *m, struct str s)
+{
+    json_t *j = json_stringn_nocheck(s.n ? s.p : "", s.n);
+    struct str text = dump(m, j);
+
+    json_decref(j);
+    return text;
+}
+
 /* RFC 9110 5.5: visible characters, blanks inside. */
 static bool header_safe(struct str s)
 {
@@ -139,6 +149,8 @@ static bool read_variants(struct build *m, const char *key, const json_t *j, str
         v[i].name = arena_str(&m->set->arena, str_of(name));
         v[i].kind = parsed.kind;
         v[i].json = dump(m, value);
+        v[i].answer = arena_printf(&m->set->arena, ",\"value\":%.*s,\"variant\":%.*s",
+                                   STR_ARG(v[i].json), STR_ARG(quoted(m, v[i].name)));
         v[i].header_safe = header_safe(v[i].name);
         v[i].cell = cell_of(m, key, name);
         i++;
@@ -232,25 +244,43 @@ static void add_primitives(json_t *into, const json_t *from)
     }
 }
 
-static struct str merged_metadata(struct build *m, const json_t *flag)
+static struct str metadata_closing(struct build *m, const json_t *metadata)
+{
+    return json_object_size(metadata)
+               ? arena_printf(&m->set->arena, ",\"metadata\":%.*s}", STR_ARG(dump(m, metadata)))
+               : STR("}");
+}
+
+static void read_metadata(struct build *m, const json_t *flag, struct flag_def *d)
 {
     json_t *all = json_object();
-    struct str text = STR_NONE;
+    const json_t *id;
 
     add_primitives(all, m->metadata);
     add_primitives(all, json_object_get(flag, "metadata"));
     if (json_object_size(all))
-        text = dump(m, all);
+        d->metadata = dump(m, all);
+    id = json_object_get(all, "flagSetId");
+    if (json_is_string(id))
+        d->set_id = arena_str(&m->set->arena, str_of(json_string_value(id)));
+    d->closing = metadata_closing(m, all);
+    if (d->override.variant != FLAG_NO_VARIANT) {
+        json_object_set_new(all, "override", json_true());
+        d->closing_override = metadata_closing(m, all);
+    }
     json_decref(all);
-    return text;
 }
 
 static void read_flag(struct build *m, const char *key, const json_t *j, struct flag_def *d)
 {
-    d->metadata = merged_metadata(m, j);
     if (!read_definition(m, key, j, d))
         d->quarantine = arena_str(&m->set->arena, str_of(m->b.why));
     read_override(m, json_object_get(m->overrides, key), d);
+    read_metadata(m, j, d);
+    d->opening = arena_printf(&m->set->arena, "{\"key\":%.*s", STR_ARG(quoted(m, d->key)));
+    if (d->quarantine.n)
+        d->closing_failed = arena_printf(&m->set->arena, ",\"errorDetails\":%.*s}",
+                                         STR_ARG(quoted(m, d->quarantine)));
 }
 
 /* ---- what goes upstream ---- */
@@ -337,6 +367,8 @@ static void build_set(struct build *m)
 
     m->set->sequence = (uint64_t)json_integer_value(json_object_get(m->doc, "sequence"));
     m->metadata = json_object_get(m->doc, "metadata");
+    if (json_object_size(m->metadata))
+        m->set->metadata = dump(m, m->metadata);
     m->overrides = json_object_get(m->doc, "overrides");
     m->cells = json_object_get(m->doc, "cells");
     flag_builder_init(&m->b, a);

@@ -324,6 +324,13 @@ struct conf_client_timeouts {
     uint64_t head_ms, idle_ms, stall_ms;
 };
 
+struct conf_ofrep { /* flags for OpenFeature clients, below /ofrep/v1/ */
+    bool enabled;   /* "ofrep" present */
+    struct str *keys, *origins;
+    size_t nkeys, norigins; /* no keys: everybody may ask */
+    struct conf_rate rate;
+};
+
 struct conf_listener {
     struct str name;
     struct str address;              /* as written */
@@ -338,6 +345,7 @@ struct conf_listener {
     bool half_close;        /* FIN does not mean that the client left */
     struct conf_client_timeouts timeouts;
     struct conf_listener_tls tls;
+    struct conf_ofrep ofrep;
 };
 
 struct conf_control {

@@ -139,6 +139,29 @@ static void check_versions(struct loader *l, const struct node *tls)
                       "no version is left: min_version is newer");
 }
 
+/* What follows from the fields of a rate. */
+static void settle_rate(struct loader *l, struct conf_rate *r)
+{
+    bool key_ok = r->requests == 0 || load_rate_key(l, r->by, &r->key);
+
+    (void)key_ok; /* a bad one was reported */
+    if (r->burst == 0)
+        r->burst = r->requests;
+}
+
+static void check_ofrep(struct loader *l, const struct node *root, struct node *n)
+{
+    struct conf_ofrep *o = n->target;
+    struct node *keys = node_get(n, STR("keys"));
+
+    for (struct node *k = keys && keys->kind == NODE_ARRAY ? keys->first : NULL; k; k = k->next)
+        if (k->kind == NODE_STRING && k->text.n == 0)
+            (void)diag_at(l->d, k, AT_VALUE, "an empty key would let everybody in");
+    if (!node_get(root, STR("flags")))
+        (void)diag_at(l->d, n, AT_KEY, "there are no flags without \"flags\"");
+    settle_rate(l, &o->rate);
+}
+
 static void check_listeners(struct loader *l, const struct node *root)
 {
     struct node *listeners = node_get(root, STR("listeners")), *part;
@@ -152,6 +175,8 @@ static void check_listeners(struct loader *l, const struct node *root)
             check_client_auth(l, part);
             check_versions(l, part);
         }
+        if ((part = node_get(n, STR("ofrep"))) && part->kind == NODE_OBJECT && part->target)
+            check_ofrep(l, root, part);
     }
 }
 
@@ -311,12 +336,8 @@ static void check_fault(struct loader *l, const struct conf_route *r, const stru
 static void finish_route(struct loader *l, struct conf_route *r, struct str condition,
                          const struct node *n, uint32_t *gauges)
 {
-    bool key_ok = r->rate.requests == 0 || load_rate_key(l, r->rate.by, &r->rate.key);
-
-    ASSERT(key_ok); /* its form was checked */
+    settle_rate(l, &r->rate);
     r->id = hash64(condition, 0);
-    if (r->rate.burst == 0)
-        r->rate.burst = r->rate.requests;
     if (r->max_concurrent > 0 && *gauges == LIMITS_GAUGES)
         (void)diag_at(l->d, node_get(n, STR("max_concurrent")), AT_KEY,
                       "at most %d routes can have one", LIMITS_GAUGES);

@@ -31,9 +31,8 @@ static struct str client_network(struct stream *s)
 }
 
 /* Without the field or cookie that tells requests apart, the address does. */
-static struct str rate_key(struct stream *s)
+static struct str rate_key(struct stream *s, const struct conf_key *k)
 {
-    const struct conf_key *k = &s->route->rate.key;
     const struct field *f;
     struct str value;
 
@@ -61,9 +60,9 @@ static uint64_t seconds_up(uint64_t ns)
 
 /* RateLimit-Policy and RateLimit as in draft-ietf-httpapi-ratelimit-headers-10; RFC 9110
  * 10.2.3 for Retry-After. */
-static struct str rate_fields(struct stream *s, const struct gcra_verdict *v, uint64_t now_ns)
+static struct str rate_fields(struct stream *s, const struct conf_rate *c,
+                              const struct gcra_verdict *v, uint64_t now_ns)
 {
-    const struct conf_rate *c = &s->route->rate;
     uint64_t full = v->full_ns > now_ns ? v->full_ns - now_ns : 0;
     struct out o = out_init(arena_alloc(&s->arena, FIELDS_ROOM), FIELDS_ROOM);
 
@@ -84,17 +83,18 @@ static struct str rate_fields(struct stream *s, const struct gcra_verdict *v, ui
     return out_text(&o);
 }
 
-static bool within_rate(struct stream *s)
+bool admit_rate(struct stream *s, const struct conf_rate *c, uint64_t id, const struct gcra *g)
 {
     struct limits *l = s->plane->limits;
     uint64_t now = loop_now_us(s->plane->loop) * 1000;
     struct gcra_verdict v;
 
-    if (s->route->rate.requests == 0 || !l)
+    if (c->requests == 0 || !l)
         return true;
-    v = limits_take(l, limits_key(l, s->route->id, rate_key(s)), &stream_route_row(s)->rate,
-                    now);
-    s->limit_fields = rate_fields(s, &v, now);
+    v = limits_take(l, limits_key(l, id, rate_key(s, &c->key)), g, now);
+    s->limit_fields = rate_fields(s, c, &v, now);
+    if (!v.allowed)
+        stat_add(&s->plane->stats->rate_limited, 1);
     return v.allowed;
 }
 
@@ -167,8 +167,7 @@ bool admit_start(struct stream *s)
             return false;
         }
     }
-    if (!within_rate(s)) {
-        stat_add(&s->plane->stats->rate_limited, 1);
+    if (!admit_rate(s, &r->rate, r->id, &stream_route_row(s)->rate)) {
         stream_fail(s, END_RATE_LIMITED, 0, STR_NONE);
         return false;
     }

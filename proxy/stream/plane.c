@@ -15,6 +15,7 @@
 #include "proxy/stream/conn2.h"
 #include "proxy/stream/mirror.h"
 #include "proxy/stream/mirror_state.h"
+#include "proxy/stream/ofrep_events.h"
 #include "proxy/stream/plane_state.h"
 #include "proxy/stream/preface.h"
 
@@ -241,6 +242,7 @@ int plane_apply_flags(struct plane *p, struct str doc, uint64_t sequence, char *
     flagset_unref(p->flags);
     p->flags = set;
     stat_set(&p->stats->flags_version, sequence);
+    ofrep_events_tell(p);
     return 0;
 }
 
@@ -314,6 +316,7 @@ struct plane *plane_new(struct loop *l, const struct plane_options *o)
     timer_init(&p->drain_timer, l, on_drain_deadline, p);
     timer_init(&p->accept_timer, l, on_accept_timer, p);
     overload_init(p);
+    ofrep_events_init(p);
     loop_add_flusher(l, &p->flusher, on_flush, p);
     return p;
 }
@@ -369,6 +372,7 @@ void plane_free(struct plane *p)
     pool_release(&p->pool);
     pool_release(&p->shadows);
     flag_ctx_free(p->flag_ctx);
+    ofrep_release(&p->ofrep);
     flagset_unref(p->flags);
     loop_bury(p->loop, &p->grave, on_grave, p);
 }
@@ -413,6 +417,7 @@ void plane_drain(struct plane *p, uint64_t deadline_ms, loop_cb *done, void *arg
     plane_unlisten(p, NULL);
     close_prefaces(p);
     timer_start(&p->drain_timer, deadline_ms);
+    ofrep_events_close_all(p);
     for (c = LIST_FIRST(&p->open); c; c = next) {
         next = LIST_NEXT(c, link);
         conn_drain(c);

@@ -10,7 +10,7 @@
 #include "proxy/base/rng.h"
 #include "proxy/event/deadline.h"
 #include "proxy/event/io.h"
-#include "proxy/route/flag_eval.h"
+#include "proxy/route/ofrep.h"
 #include "proxy/stream/access_log.h"
 #include "proxy/stream/overload.h"
 #include "proxy/stream/plane.h"
@@ -60,6 +60,9 @@ struct plane {
     struct tables *tables; /* the newest snapshot; NULL before the first */
     struct flagset *flags; /* the newest flag set; NULL before the first */
     struct flag_ctx *flag_ctx;
+    struct ofrep ofrep;
+    LIST_HEAD(, ofrep_call) event_calls; /* streams of events that are open */
+    struct timer event_timer;
     struct secrets secrets;
     struct access_log log;
     struct limits *limits; /* shared with the other workers; NULL: routes have none */

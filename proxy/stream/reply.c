@@ -32,48 +32,72 @@ static void put_fields(struct out *o, struct stream *s)
         head_write_known(o, STR("X-Request-Id"), s->request_id);
 }
 
-/* The head with the lines EXTRA, then the body in B, which is given away. */
-static void give(struct stream *s, int status, struct str extra, struct block *b, bool last)
+static void give_head(struct stream *s, int status, struct str extra, uint64_t length,
+                      bool last)
 {
     bool empty = status == 204 || status == 304;
     struct message m = {
         .status = status,
         .framing = empty ? FRAMING_NONE : FRAMING_LENGTH,
-        .length = b->end - b->start,
+        .length = length,
         .bodyless = empty || s->req.method == METHOD_HEAD,
         .extra = extra,
         .last = last,
     };
 
     s->to.ops->head(s->to.self, &m);
-    if (m.bodyless || m.length == 0)
-        block_put(&s->plane->ios.blocks, b);
-    else
-        (void)s->to.ops->data(s->to.self, b);
-    s->to.ops->end(s->to.self, STR_NONE);
+}
+
+static void give_body(struct stream *s, struct str body)
+{
+    while (body.n && s->state != STREAM_DONE) {
+        struct block *b = block_get(&s->plane->ios.blocks, body.n > BLOCK_SMALL);
+        size_t n = body.n < block_room(b) ? body.n : block_room(b);
+
+        block_append(b, (struct str){body.p, n});
+        body = str_skip(body, n);
+        s->bytes_out += n;
+        (void)s->to.ops->data(s->to.self, b); /* bounded by whoever made it */
+    }
+}
+
+static void give(struct stream *s, int status, struct str extra, struct str body, bool last)
+{
+    give_head(s, status, extra, body.n, last);
+    if (status != 204 && status != 304 && s->req.method != METHOD_HEAD)
+        give_body(s, body);
+    if (s->state != STREAM_DONE)
+        s->to.ops->end(s->to.self, STR_NONE);
+}
+
+static struct str fixed_fields(struct stream *s, struct str extra)
+{
+    size_t cap = FIELDS_MAX + extra.n;
+    struct out o = out_init(arena_alloc(&s->arena, cap), cap);
+
+    put_fields(&o, s);
+    out_put(&o, extra);
+    ASSERT(!o.full);
+    return out_text(&o);
 }
 
 void reply_fixed(struct stream *s, int status, struct str extra, struct str body)
 {
-    size_t cap = FIELDS_MAX + extra.n;
-    struct out o = out_init(arena_alloc(&s->arena, cap), cap);
-    struct block *b = block_get(&s->plane->ios.blocks, false);
-    struct out text = out_init(b->data + b->end, CONF_BODY_MAX);
+    give(s, status, fixed_fields(s, extra), body, false);
+}
 
-    put_fields(&o, s);
-    out_put(&o, extra);
-    out_put(&text, body);
-    ASSERT(!o.full && !text.full);
-    b->end += (uint32_t)text.n;
-    give(s, status, out_text(&o), b, false);
+void reply_open(struct stream *s, int status, struct str extra)
+{
+    struct message m = {
+        .status = status, .framing = FRAMING_CHUNKED, .extra = fixed_fields(s, extra)};
+
+    s->to.ops->head(s->to.self, &m);
 }
 
 void reply_send(struct stream *s, int status, struct str what, bool last)
 {
-    struct block *b = block_get(&s->plane->ios.blocks, false);
-    char fields[FIELDS_MAX];
-    struct out o = out_init(fields, sizeof(fields));
-    struct out text = out_init(b->data + b->end, TEXT_MAX);
+    char fields[FIELDS_MAX], room[TEXT_MAX];
+    struct out o = out_init(fields, sizeof(fields)), text = out_init(room, sizeof(room));
 
     put_fields(&o, s);
     head_write_known(&o, STR("Content-Type"), STR("text/plain"));
@@ -85,6 +109,5 @@ void reply_send(struct stream *s, int status, struct str what, bool last)
     out_char(&text, ' ');
     out_put(&text, what);
     out_char(&text, '\n');
-    b->end += (uint32_t)text.n;
-    give(s, status, out_text(&o), b, last);
+    give(s, status, out_text(&o), out_text(&text), last);
 }

@@ -20,6 +20,7 @@
 #include "proxy/stream/limits.h"
 #include "proxy/stream/metrics.h"
 #include "proxy/stream/mirror.h"
+#include "proxy/stream/ofrep_events.h"
 #include "proxy/stream/pending.h"
 #include "proxy/stream/reply.h"
 #include "proxy/stream/retry.h"
@@ -180,6 +181,7 @@ void stream_finish(struct stream *s, enum ending why)
     admit_end(s);
     pending_leave(s);
     mirror_leave(s);
+    ofrep_events_leave(s);
     deadline_stop(&s->total);
     retry_end(s);
     drop_attempts(s);
@@ -222,6 +224,14 @@ void stream_reply(struct stream *s, enum ending why, int status, struct str extr
     stream_enter(s, STREAM_ANSWER);
     reply_fixed(s, status, extra, body);
     stream_finish(s, why);
+}
+
+void stream_open_answer(struct stream *s, int status, struct str extra)
+{
+    s->status = status;
+    s->down = HALF_OPEN;
+    stream_enter(s, STREAM_ANSWER);
+    reply_open(s, status, extra);
 }
 
 /* ---- routing ---- */
@@ -422,6 +432,10 @@ void stream_start(struct stream *s)
         stream_fail(s, END_NO_CONFIG, 0, STR_NONE);
         return;
     }
+    if (ofrep_call_begin(s)) {
+        ofrep_call_start(s);
+        return;
+    }
     if (!route(s))
         return;
     s->up = s->req.framing == FRAMING_NONE ? HALF_ENDED : HALF_OPEN;
@@ -442,6 +456,8 @@ bool stream_body_kept(struct stream *s, struct str bytes)
         stream_fail(s, END_BODY_TOO_LARGE, 0, STR_NONE);
         return true;
     }
+    if (s->call)
+        return ofrep_call_body(s, bytes);
     mirror_body(s, bytes);
     return !s->attempt || attempt_body_kept(s->attempt, bytes);
 }
@@ -454,6 +470,12 @@ bool stream_body(struct stream *s, struct block *b)
         stream_fail(s, END_BODY_TOO_LARGE, 0, STR_NONE);
         return true;
     }
+    if (s->call) {
+        bool more = ofrep_call_body(s, block_str(b));
+
+        block_put(&s->plane->ios.blocks, b);
+        return more;
+    }
     mirror_body(s, block_str(b));
     if (s->attempt)
         return attempt_body(s->attempt, b);
@@ -465,6 +487,10 @@ void stream_body_end(struct stream *s, struct str trailers)
 {
     s->trailers = trailers;
     s->up = HALF_ENDED;
+    if (s->call) {
+        ofrep_call_body_end(s);
+        return;
+    }
     mirror_body_end(s);
     if (s->attempt) {
         attempt_body_end(s->attempt);
@@ -477,6 +503,8 @@ void stream_body_end(struct stream *s, struct str trailers)
 
 void stream_forget_body(struct stream *s)
 {
+    if (s->call)
+        ofrep_call_keep(s);
     s->replayable = false;
     s->kept = STR_NONE;
 }
@@ -531,7 +559,9 @@ void stream_answer_end(struct stream *s, struct str trailers)
 
 void stream_resume(struct stream *s)
 {
-    if (s->attempt)
+    if (s->call)
+        ofrep_events_resume(s);
+    else if (s->attempt)
         attempt_resume(s->attempt);
 }
 

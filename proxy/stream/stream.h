@@ -15,6 +15,7 @@
 
 struct attempt;
 struct mirror;
+struct ofrep_call;
 struct stream;
 
 #define STREAM_STATES(X)                                                                       \
@@ -65,6 +66,7 @@ struct stream { /* owned by its conn, from stream_new to stream_finish */
     LIST_HEAD(, attempt) attempts;  /* more than one: they race (hedge.h) */
     struct attempt *attempt;        /* of them, the oldest, and once there is an answer, its */
     struct mirror *mirror;          /* a copy that waits for the body; NULL: none */
+    struct ofrep_call *call;        /* it is for flags and goes nowhere; NULL: it is not */
     struct deadline expect;
     struct deadline delay; /* of a fault; in QUEUE, of waiting; in WAIT, until a hedge */
     struct deadline total; /* of the whole exchange */
@@ -140,9 +142,11 @@ void stream_resume(struct stream *s);
 /* Answer for WHY if nothing was answered yet (STATUS 0: the usual one; WHAT: more text, may be
  * empty), then end. The only way to end an exchange with an error. */
 void stream_fail(struct stream *s, enum ending why, int status, struct str what);
-/* Give an answer of our own: EXTRA are good field lines, BODY at most CONF_BODY_MAX bytes. */
+/* Give an answer of our own: EXTRA are good field lines, BODY is copied. */
 void stream_reply(struct stream *s, enum ending why, int status, struct str extra,
                   struct str body);
+/* The head of such an answer; stream_answer_data and stream_answer_end are to follow. */
+void stream_open_answer(struct stream *s, int status, struct str extra);
 /* The only ending: logs, counts, releases. Idempotent. */
 void stream_finish(struct stream *s, enum ending why);
 

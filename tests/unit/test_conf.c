@@ -108,7 +108,7 @@ START_TEST(every_field_of_the_full_example)
     ck_assert_uint_eq(c->workers, 2);
     ck_assert_str_eq(c->user.p, "sluice");
     ck_assert_str_eq(c->control.telemetry.p, "127.0.0.1:9901");
-    ck_assert_uint_eq(c->nlisteners, 4);
+    ck_assert_uint_eq(c->nlisteners, 5);
     ck_assert_uint_eq(c->listeners[0].ntrusted_proxies, 2);
     ck_assert_uint_eq(c->listeners[0].trusted_proxies[0].bits, 96 + 8);
     ck_assert(c->listeners[0].forwarded && !c->listeners[1].forwarded);
