@@ -109,7 +109,10 @@ enum {
 #define X(status) NTH_##status,
     CONF_RETRY_STATUSES(X)
 #undef X
+        NTH_END
 };
+_Static_assert(CONF_RETRY_STATUS << (NTH_END - 1) < CONF_RETRY_GRPC_CANCELLED,
+               "bits of statuses and of gRPC are apart");
 static const struct word retry_words[] = {{"connect", CONF_RETRY_CONNECT},
                                           {"reset", CONF_RETRY_RESET},
                                           {"timeout", CONF_RETRY_TIMEOUT},
@@ -117,7 +120,15 @@ static const struct word retry_words[] = {{"connect", CONF_RETRY_CONNECT},
 #define X(status) {#status, CONF_RETRY_STATUS << NTH_##status},
                                           CONF_RETRY_STATUSES(X)
 #undef X
-                                              {NULL, 0}};
+#define X(id, name) {name, CONF_RETRY_GRPC_##id},
+                                              CONF_RETRY_GRPC(X)
+#undef X
+                                                  {NULL, 0}};
+static const struct word grpc_words[] = {
+#define X(id, name) {name, 1 << GRPC_##id},
+    GRPC_FAILURES(X)
+#undef X
+        {NULL, 0}};
 static const struct word method_words[] = {
     {"GET", CONF_METHOD_GET},         {"HEAD", CONF_METHOD_HEAD},
     {"POST", CONF_METHOD_POST},       {"PUT", CONF_METHOD_PUT},
@@ -356,7 +367,8 @@ static const struct field retry_fields[] = {
      .fallback = "2", .doc = "All tries together; 1: never again"},
     {"on", FIELD_WORDS, AT(conf_retry, on), .words = retry_words, .fallback = "connect reset",
      .doc = "What is tried again, and only when it is safe: no connection, a connection that "
-            "broke before an answer, no answer in time, statuses"},
+            "broke before an answer, no answer in time, statuses; of a gRPC "
+            "call, how it failed if its answer is a head only"},
     {"methods", FIELD_WORDS, AT(conf_retry, methods), .words = method_words,
      .fallback = "GET HEAD PUT DELETE OPTIONS",
      .doc = "Methods that may be carried out twice; others are tried again only if nothing of "
@@ -532,6 +544,10 @@ static const struct field service_fields[] = {
     {"outlier", FIELD_GROUP, AT(conf_service, outlier), .of = &outlier_table, .marked = true,
      .absent = no_outlier, .computed = "no ejection",
      .doc = "A pause for endpoints that fail request after request"},
+    {"grpc_errors", FIELD_WORDS, AT(conf_service, grpc_errors), .words = grpc_words,
+     .fallback = "unknown deadline-exceeded unimplemented internal unavailable data-loss",
+     .doc = "Ways of a gRPC call to end that are the version's failure: for the judge, and for "
+            "outlier"},
     {"limits", FIELD_GROUP, AT(conf_service, limits), .of = &limits_table,
      .doc = "What the service takes at a time"},
     {"tls", FIELD_GROUP, AT(conf_service, tls), .of = &service_tls_table, .marked = true,

@@ -102,6 +102,20 @@ enum { /* bits of conf_retry.on */
        CONF_RETRY_5XX = 8,
        CONF_RETRY_STATUS = 16 /* the first of the statuses; each next one is the double */
 };
+/* Ways of a gRPC call to fail that can be named for a retry. */
+#define CONF_RETRY_GRPC(X)                                                                     \
+    X(CANCELLED, "cancelled")                                                                  \
+    X(DEADLINE_EXCEEDED, "deadline-exceeded")                                                  \
+    X(INTERNAL, "internal")                                                                    \
+    X(RESOURCE_EXHAUSTED, "resource-exhausted")                                                \
+    X(UNAVAILABLE, "unavailable")
+enum { /* further bits of conf_retry.on, behind the statuses */
+       CONF_RETRY_GRPC_CANCELLED = 1 << 24,
+       CONF_RETRY_GRPC_DEADLINE_EXCEEDED = 1 << 25,
+       CONF_RETRY_GRPC_INTERNAL = 1 << 26,
+       CONF_RETRY_GRPC_RESOURCE_EXHAUSTED = 1 << 27,
+       CONF_RETRY_GRPC_UNAVAILABLE = 1 << 28
+};
 enum { /* bits of conf_retry.methods */
        CONF_METHOD_GET = 1,
        CONF_METHOD_HEAD = 2,
@@ -200,6 +214,7 @@ struct conf_service {
     struct conf_hedge hedge;
     enum conf_announce proxy_protocol; /* header before each request to an endpoint */
     struct conf_outlier outlier;
+    unsigned grpc_errors; /* bits 1 << enum grpc_status */
     struct conf_limits limits;
     struct conf_service_tls tls;
     struct conf_override *overrides;

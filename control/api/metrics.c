@@ -295,6 +295,29 @@ static void put_mirror_times(struct text *t, const struct metrics *m,
     }
 }
 
+static void put_grpc(struct text *t, const struct metrics *m,
+                     const struct sampler_totals *totals)
+{
+    bool some = false;
+
+    for (size_t i = 0; i < m->nversions; i++)
+        for (int k = 0; k < GRPC_STATUS_COUNT; k++) {
+            char code[12];
+
+            if (!totals[i].grpc[k])
+                continue;
+            if (!some)
+                family(t, "sluice_grpc_requests_total", "counter",
+                       "Calls of gRPC, by how they ended.");
+            some = true;
+            snprintf(code, sizeof(code), "%d", k);
+            put_u64(t, "sluice_grpc_requests_total",
+                    LABELS({"service", m->versions[i].service},
+                           {"version", m->versions[i].version}, {"grpc_status", str_of(code)}),
+                    totals[i].grpc[k]);
+        }
+}
+
 static void put_ratios(struct text *t, const struct metrics *m)
 {
     family(t, "sluice_version_weight_ratio", "gauge", "Share of traffic that is set.");
@@ -364,6 +387,7 @@ static void put_versions(struct text *t, const struct metrics *m)
     put_waiting(t, m, totals);
     put_mirrored(t, m, totals);
     put_mirror_times(t, m, totals);
+    put_grpc(t, m, totals);
     put_ratios(t, m);
     xfree(totals);
 }

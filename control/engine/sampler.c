@@ -107,6 +107,8 @@ static void add_version(const struct stats_version *v, struct sampler_totals *t)
             t->by_code[i][j] += n;
             t->requests += n;
         }
+    for (int i = 0; i < GRPC_STATUS_COUNT; i++)
+        t->grpc[i] += stat_get(&v->grpc[i]);
     t->judged += stat_get(&v->judged);
     t->errors += stat_get(&v->errors);
     t->connect_failed += stat_get(&v->connect_failed);

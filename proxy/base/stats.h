@@ -13,6 +13,7 @@
  */
 #pragma once
 #include "proxy/base/exemplar.h"
+#include "proxy/base/grpc_status.h"
 
 #include <stdatomic.h>
 #include <stddef.h>
@@ -104,8 +105,9 @@ const char *stats_mirror_name(enum stats_mirror m);
 struct stats_version {
     /* counters */
     stat_t requests[STATS_NCODES][STATS_NMETHODS]; /* answers sent, by code and method */
-    stat_t judged;             /* exchanges that count for the judge: not client aborts */
-    stat_t errors;             /* of those: status >= 500, upstream failure or timeout */
+    stat_t grpc[GRPC_STATUS_COUNT];                /* calls, by how they ended */
+    stat_t judged; /* exchanges that count for the judge: not client aborts */
+    stat_t errors; /* of those: status >= 500, a gRPC error, upstream failure or timeout */
     stat_t connect_failed;     /* attempts that never got a connection */
     stat_t retries;            /* second and later attempts */
     stat_t hedges, hedges_won; /* attempts beside others; those that were answered first */

@@ -55,8 +55,10 @@ enum field_traits {
     X(A, TRACESTATE, "tracestate", FIELD_KEEP)                                                 \
     X(A, RETRY_AFTER, "retry-after", FIELD_NO_TRAILER)                                         \
     X(A, TRACEPARENT, "traceparent", FIELD_KEEP)                                               \
+    X(A, GRPC_STATUS, "grpc-status", 0)                                                        \
     X(A, CONTENT_TYPE, "content-type", FIELD_NO_TRAILER)                                       \
     X(A, X_REQUEST_ID, "x-request-id", FIELD_KEEP | FIELD_NO_TRAILER)                          \
+    X(A, GRPC_TIMEOUT, "grpc-timeout", FIELD_NO_TRAILER)                                       \
     X(A, MAX_FORWARDS, "max-forwards", FIELD_NO_TRAILER)                                       \
     X(A, CACHE_CONTROL, "cache-control", FIELD_NO_TRAILER)                                     \
     X(A, AUTHORIZATION, "authorization", FIELD_KEEP | FIELD_NO_TRAILER)                        \

@@ -69,6 +69,8 @@ static void put_json(struct out *o, const struct access_entry *e)
     put_text(o, STR(",\"host\":"), e->host);
     put_text(o, STR(",\"path\":"), e->path);
     put_number(o, STR(",\"status\":"), (uint64_t)e->status);
+    if (e->grpc_status >= 0)
+        put_number(o, STR(",\"grpc_status\":"), (uint64_t)e->grpc_status);
     put_number(o, STR(",\"bytes_in\":"), e->bytes_in);
     put_number(o, STR(",\"bytes_out\":"), e->bytes_out);
     put_ms(o, STR(",\"duration_ms\":"), e->duration_us);

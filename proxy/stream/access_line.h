@@ -19,6 +19,7 @@ struct access_entry { /* borrowed for the call */
     struct str protocol; /* "HTTP/1.1" */
     struct str tls;      /* version of the protocol; empty: plain */
     int status;          /* 0: nothing was answered */
+    int grpc_status;     /* of a gRPC call, else -1 */
     unsigned attempts;
 };
 

@@ -92,10 +92,10 @@ void access_log_flush(struct access_log *l)
     memmove(l->room, l->room + w, l->n);
 }
 
-/* Of every hundred answers 2xx SAMPLE are logged, spread evenly. */
-static bool is_sampled(struct access_log *l, int status)
+/* Of every hundred answers 2xx SAMPLE are logged, spread evenly; calls that failed all are. */
+static bool is_sampled(struct access_log *l, const struct access_entry *e)
 {
-    if (status < 200 || status > 299)
+    if (e->status < 200 || e->status > 299 || e->grpc_status > 0)
         return true;
     l->credit += l->sample;
     if (l->credit < 100)
@@ -108,7 +108,7 @@ void access_log_add(struct access_log *l, const struct access_entry *e)
 {
     size_t n;
 
-    if (l->fd < 0 || !is_sampled(l, e->status))
+    if (l->fd < 0 || !is_sampled(l, e))
         return;
     if (l->n >= ACCESS_LOG_FULL)
         access_log_flush(l);

@@ -300,6 +300,16 @@ void attempt_resume(struct attempt *a)
 
 /* ---- the answer ---- */
 
+/* STATUS came, and for a gRPC call its own. */
+static void observe_status(struct attempt *a, int status)
+{
+    if (rpc_failed(a->stream))
+        status = 500;
+    teach(a, status);
+    if (a->stats && status >= 500)
+        stat_add(&a->stats->errors, 1);
+}
+
 static void observe_head(struct attempt *a, const struct message *m)
 {
     struct stream *s = a->stream;
@@ -308,12 +318,11 @@ static void observe_head(struct attempt *a, const struct message *m)
     deadline_stop(&a->patience);
     s->upstream_us = loop_now_us(s->plane->loop) - a->forwarded_us;
     hedge_observe(a);
-    teach(a, m->status);
-    if (!a->stats)
-        return;
-    stat_add(&a->stats->requests, 1);
-    if (m->status >= 500)
-        stat_add(&a->stats->errors, 1);
+    if (a->stats)
+        stat_add(&a->stats->requests, 1);
+    rpc_note_head(s, m);
+    if (!rpc_open(s))
+        observe_status(a, m->status);
 }
 
 static void on_abort(void *self, enum codec_abort why);
@@ -344,7 +353,8 @@ static void on_head(void *self, const struct message *m)
     observe_head(a, m);
     if (!hedge_settle(a, m->status))
         return;
-    if (m->status >= 400 && stream_retry_status(a->stream, m->status))
+    if ((m->status >= 400 || a->stream->rpc.status > 0) &&
+        stream_retry_status(a->stream, m->status))
         return;
     start_deadline(a, END_IDLE_TIMEOUT);
     stream_answer(a->stream, m);
@@ -368,7 +378,11 @@ static bool on_data(void *self, struct block *b)
 static void on_end(void *self, struct str trailers)
 {
     struct attempt *a = CAST(attempt, ATTEMPT_MAGIC, self);
+    bool open = rpc_open(a->stream);
 
+    rpc_note_end(a->stream, trailers);
+    if (open)
+        observe_status(a, a->stream->status);
     stream_answer_end(a->stream, trailers);
 }
 

@@ -41,6 +41,8 @@ enum blame {
     X(IDLE_TIMEOUT, "idle_timeout", 504, "the upstream stalled", BLAME_VERSION)                \
     X(REQUEST_TIMEOUT, "request_timeout", 504, "the exchange took longer than its timeout",    \
       BLAME_VERSION)                                                                           \
+    X(GRPC_DEADLINE, "grpc_deadline", 504, "the deadline of the call has passed",              \
+      BLAME_NOBODY)                                                                            \
     X(UPSTREAM_RESET, "upstream_reset", 502, "the upstream closed the connection",             \
       BLAME_VERSION)                                                                           \
     X(UPSTREAM_BAD, "upstream_bad", 502, "the upstream sent a malformed answer",               \

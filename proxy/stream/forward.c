@@ -241,6 +241,7 @@ void forward_request(struct stream *s, struct message *m)
     out_put(&o, STR(" sluice\r\n"));
     put_hop(s, &o);
     forward_attempts(s, &o);
+    rpc_put_timeout(s, &o);
     out_put(&o, s->flag_lines);
     action_write(&s->route->request, &o);
     ASSERT(!o.full);

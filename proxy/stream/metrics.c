@@ -65,7 +65,7 @@ static void observe_judge(struct stream *s, struct stats_version *v)
     if (!judged(s))
         return;
     stat_add(&v->judged, 1);
-    if (s->status >= 500 || ending_row(s->why)->blame == BLAME_VERSION)
+    if (s->status >= 500 || rpc_failed(s) || ending_row(s->why)->blame == BLAME_VERSION)
         stat_add(&v->errors, 1);
 }
 
@@ -107,6 +107,8 @@ void metrics_end(struct stream *s)
         stat_sub(&v->in_flight, 1);
     if (s->status)
         stat_add(&v->requests[stats_code_index(s->status)][methods[s->req.method]], 1);
+    if (s->rpc.on)
+        stat_add(&v->grpc[s->rpc.status], 1);
     if (s->why == END_CLIENT_ABORT)
         stat_add(&v->client_aborts, 1);
     if (s->tries > 1 + s->hedges)

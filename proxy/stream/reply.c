@@ -81,6 +81,29 @@ static struct str fixed_fields(struct stream *s, struct str extra)
     return out_text(&o);
 }
 
+void reply_grpc(struct stream *s, enum grpc_status status, struct str what)
+{
+    char fields[FIELDS_MAX];
+    struct out o = out_init(fields, sizeof(fields));
+    struct message m = {
+        .status = 200,
+        .framing = s->to.http2 ? FRAMING_NONE : FRAMING_LENGTH,
+        .bodyless = s->to.http2, /* no frame after the head: the status is in it */
+        .last = true,
+    };
+
+    put_fields(&o, s);
+    head_write_known(&o, STR("Content-Type"), GRPC_TYPE);
+    head_write_u64(&o, STR("grpc-status"), status);
+    out_put(&o, STR("grpc-message: "));
+    grpc_message_write(&o, what);
+    out_put(&o, STR("\r\n"));
+    ASSERT(!o.full);
+    m.extra = out_text(&o);
+    s->to.ops->head(s->to.self, &m);
+    s->to.ops->end(s->to.self, STR_NONE);
+}
+
 void reply_fixed(struct stream *s, int status, struct str extra, struct str body)
 {
     give(s, status, fixed_fields(s, extra), body, false);

@@ -22,11 +22,24 @@ static unsigned status_bit(int status)
     return 0;
 }
 
+/* Of the status that a call's answer has in its head. */
+static unsigned grpc_bit(const struct stream *s)
+{
+    static const unsigned bits[GRPC_STATUS_COUNT] = {
+#define X(id, name) [GRPC_##id] = CONF_RETRY_GRPC_##id,
+        CONF_RETRY_GRPC(X)
+#undef X
+    };
+
+    return s->rpc.status > 0 ? bits[s->rpc.status] : 0;
+}
+
 bool retry_status_listed(const struct stream *s, int status)
 {
     unsigned on = conf(s)->on;
 
-    return status >= 400 && (on & status_bit(status) || (status >= 500 && on & CONF_RETRY_5XX));
+    return on & grpc_bit(s) || (status >= 400 && (on & status_bit(status) ||
+                                                  (status >= 500 && on & CONF_RETRY_5XX)));
 }
 
 bool retry_repeatable(const struct stream *s)
@@ -83,7 +96,7 @@ bool retry_allowed(struct stream *s, enum ending why, bool nothing_sent, bool st
 bool retry_status_allowed(struct stream *s, int status)
 {
     if (!retry_status_listed(s, status) || s->down != HALF_IDLE || !s->replayable ||
-        !retry_repeatable(s))
+        (!retry_repeatable(s) && !(conf(s)->on & grpc_bit(s))))
         return false;
     /* Whoever is asked again at once says the same. */
     return (s->version->balance.nlive > 1 || conf(s)->backoff.base_ms) && spend(s, true);

@@ -3,7 +3,8 @@
  *
  * A new try is safe if the client has seen nothing, all of the request is still here, and the
  * upstream cannot have acted on it or the method says that twice is as good as once (RFC 9110
- * 9.2.2, retry.methods). It is allowed by retry.attempts, retry.on, the budget and
+ * 9.2.2, retry.methods); calls of gRPC are all POST, so a status of theirs that is listed says
+ * that by itself. It is allowed by retry.attempts, retry.on, the budget and
  * limits.max_retries. A dead pooled connection does not count as a try.
  */
 #pragma once

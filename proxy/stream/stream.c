@@ -25,9 +25,8 @@
 #include "proxy/stream/reply.h"
 #include "proxy/stream/retry.h"
 
-#define STREAM_MAGIC 0x7374726du
-#define HOST_MAX     256
-#define RING_SEED    0x52696e674b657973u
+#define HOST_MAX  256
+#define RING_SEED 0x52696e674b657973u
 
 #define TO(s) (1u << STREAM_##s)
 static const unsigned stream_edge[STREAM_NSTATES] = {
@@ -135,6 +134,7 @@ static void log_end(struct stream *s)
         .endpoint = s->endpoint_name,
         .end = ending_row(s->why)->word,
         .status = s->status,
+        .grpc_status = s->rpc.on ? s->rpc.status : -1,
         .protocol = stream_protocol(s),
         .attempts = s->tries,
         .tls = s->to.tls ? str_of(s->to.tls->version) : STR_NONE,
@@ -172,9 +172,9 @@ void stream_finish(struct stream *s, enum ending why)
 
     if (s->state == STREAM_DONE)
         return;
-    s->why = why;
     if (!s->status && why == END_CLIENT_ABORT)
         s->status = 499;
+    s->why = rpc_finish(s, why);
     stream_enter(s, STREAM_DONE);
     deadline_stop(&s->expect);
     deadline_stop(&s->delay);
@@ -204,14 +204,19 @@ void stream_fail(struct stream *s, enum ending why, int status, struct str what)
         head_reset(&s->req);
         forward_ids(s);
     }
+    if (why == END_CLIENT_ABORT)
+        rpc_abandoned(s);
     drop_attempts(s);
-    if (s->down == HALF_IDLE && status) {
+    if (s->down == HALF_IDLE && status && s->rpc.on) {
+        stream_enter(s, STREAM_ANSWER);
+        rpc_refuse(s, why, status, what.n ? what : row->text);
+    } else if (s->down == HALF_IDLE && status) {
         s->status = status;
         stream_enter(s, STREAM_ANSWER);
         reply_send(s, status, what.n ? what : row->text,
                    why == END_BAD_REQUEST || why == END_BAD_METHOD || why == END_BODY_TIMEOUT ||
                        why == END_OVERLOADED);
-    } else {
+    } else if (!rpc_break(s, why)) {
         s->to.ops->abort(s->to.self, CODEC_RESET);
     }
     stream_finish(s, why);
@@ -409,6 +414,7 @@ void stream_start(struct stream *s)
     metrics_begin(s);
     forward_ids(s);
     forward_client(s);
+    rpc_begin(s);
     s->tables = tables_ref(s->plane->tables);
     if (s->req.method == METHOD_CONNECT || s->req.method == METHOD_TRACE) {
         stream_fail(s, END_BAD_METHOD, 0, STR_NONE);
@@ -538,6 +544,7 @@ void stream_answer(struct stream *s, const struct message *m)
         s->up = HALF_OPEN;
     }
     stream_enter(s, STREAM_ANSWER);
+    rpc_relay(s, &relayed);
     forward_answer(s, &relayed);
     s->to.ops->head(s->to.self, &relayed);
 }
@@ -601,6 +608,7 @@ bool stream_retry_status(struct stream *s, int status)
     if (!retry_status_allowed(s, status))
         return false;
     s->fresh = false;
+    s->rpc.status = -1;
     try_again(s, false);
     return true;
 }

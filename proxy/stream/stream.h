@@ -12,6 +12,7 @@
 #include "proxy/route/sticky.h"
 #include "proxy/stream/ending.h"
 #include "proxy/stream/plane_state.h"
+#include "proxy/stream/rpc.h"
 
 struct attempt;
 struct mirror;
@@ -35,6 +36,7 @@ enum stream_state {
 
 enum half { HALF_IDLE, HALF_OPEN, HALF_ENDED, HALF_ABORTED };
 
+#define STREAM_MAGIC   0x7374726du
 #define REQUEST_ID_MAX 128
 #define STREAM_ROOM    3072 /* of the arena, inside the stream */
 
@@ -70,6 +72,7 @@ struct stream { /* owned by its conn, from stream_new to stream_finish */
     struct deadline expect;
     struct deadline delay; /* of a fault; in QUEUE, of waiting; in WAIT, until a hedge */
     struct deadline total; /* of the whole exchange */
+    struct rpc rpc;        /* if it is a gRPC call */
     struct waiter waiter;
     struct grave grave;
 

@@ -37,6 +37,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
         return 0;
     format = formats[data[0] % ARRAY_LEN(formats)];
     e.status = data[1] * 4;
+    e.grpc_status = data[1] % 18 - 1;
     text = malloc(n - 1);
     memcpy(text, data + 2, n - 2);
     fill(&e, (struct str){text, n - 2});

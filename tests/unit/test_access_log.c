@@ -20,6 +20,7 @@ static struct access_entry entry(void)
         .path = STR("/p"),
         .end = STR("done"),
         .status = 200,
+        .grpc_status = -1,
         .protocol = STR("HTTP/1.1"),
     };
 }
@@ -53,6 +54,21 @@ START_TEST(every_byte_makes_good_json)
     e.path = STR("/\"\\\n\x01");
     j = parse(&e);
     ck_assert_str_eq(json_string_value(json_object_get(j, "path")), "/\"\\\n\x01");
+    json_decref(j);
+}
+END_TEST
+
+START_TEST(only_calls_have_a_status_of_grpc)
+{
+    struct access_entry e = entry();
+    json_t *j = parse(&e);
+
+    ck_assert_ptr_null(json_object_get(j, "grpc_status"));
+    json_decref(j);
+    e.grpc_status = 0;
+    j = parse(&e);
+    ck_assert_int_eq(json_integer_value(json_object_get(j, "grpc_status")), 0);
+    ck_assert(json_is_integer(json_object_get(j, "grpc_status")));
     json_decref(j);
 }
 END_TEST
@@ -165,6 +181,9 @@ START_TEST(good_answers_are_sampled_and_others_never)
     for (int i = 0; i < 1000; i++)
         access_log_add(&l, &e);
     ck_assert_uint_eq(l.n, n);
+    e.grpc_status = 13;
+    access_log_add(&l, &e);
+    ck_assert_uint_gt(l.n, n);
     access_log_open(&l, -1);
 }
 END_TEST
@@ -223,6 +242,7 @@ int main(void)
     TCase *t = tcase_create("access_log");
 
     tcase_add_test(t, every_byte_makes_good_json);
+    tcase_add_test(t, only_calls_have_a_status_of_grpc);
     tcase_add_test(t, fields_have_their_types);
     tcase_add_test(t, long_fields_are_cut);
     tcase_add_test(t, common_and_combined_are_what_log_readers_know);
