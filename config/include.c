@@ -30,14 +30,14 @@ static struct str folder_of(struct loader *l, const char *path)
 
 static struct node *parse(struct loader *l, struct source *src)
 {
-    struct jsonc doc;
+    struct node *root = jsonc_parse(&l->tmp, src, l->d);
 
-    if (!jsonc_parse(&l->tmp, src, l->d, &doc))
+    if (!root)
         return NULL;
-    *vec_add(&l->documents) = doc.json;
-    if (doc.root->kind == NODE_OBJECT)
-        return doc.root;
-    load_wrong_kind(l, doc.root, "an object");
+    l->nfiles++;
+    if (root->kind == NODE_OBJECT)
+        return root;
+    load_wrong_kind(l, root, "an object");
     return NULL;
 }
 
@@ -172,7 +172,7 @@ static bool may_read(struct loader *l, const struct source *src, const struct no
         (void)diag_at(l->d, by, AT_VALUE, "%.*s includes itself", STR_ARG(src->file));
         return false;
     }
-    if (depth >= DEPTH_MOST || l->documents.n >= FILES_MOST) {
+    if (depth >= DEPTH_MOST || l->nfiles >= FILES_MOST) {
         (void)diag_at(l->d, by, AT_VALUE, "too many includes: at most %d deep, %d files",
                       DEPTH_MOST, FILES_MOST);
         return false;

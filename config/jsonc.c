@@ -1,16 +1,22 @@
 /*
  * jsonc.c - JSON with comments and trailing commas, read strictly (RFC 8259).
  *
- * The scanner stops at the first mistake of grammar: what follows one cannot be trusted. The
- * blanked text has the length of the original, so jansson's error offsets are ours as well.
+ * The scanner stops at the first mistake of grammar: what follows one cannot be trusted. What
+ * jansson is asked to decode was found to be one string before.
  */
 #include "config/jsonc.h"
 #include "config/diag.h"
 #include "config/names.h"
+#include "config/units.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
 
 struct scan {
     struct arena *a;
-    const struct source *src;
+    const struct source *src, *shown; /* the text; the same if nodes are to have places */
     struct conf_diags *d;
     char *text; /* the copy that gets blanked, NUL-terminated */
     size_t n, at;
@@ -150,7 +156,8 @@ static bool scan_word(struct scan *s, struct node *n)
         return fail(s, from, from < s->n ? "expected a value" : "the document ends too early",
                     s->text[from] == '\'' ? "strings stand in double quotes" : NULL);
     n->kind = str_eq(word, STR("null")) ? NODE_NULL : NODE_BOOL;
-    if (n->kind == NODE_BOOL && !str_eq(word, STR("true")) && !str_eq(word, STR("false")))
+    n->truth = str_eq(word, STR("true"));
+    if (n->kind == NODE_BOOL && !n->truth && !str_eq(word, STR("false")))
         return fail(s, from, "expected a value", "strings stand in double quotes");
     return true;
 }
@@ -160,7 +167,7 @@ static bool scan_value(struct scan *s, struct node *n);
 /* The key of a member, up to and with its colon. */
 static bool scan_key(struct scan *s, struct node *n)
 {
-    n->key_at = s->at;
+    n->key_at = (uint32_t)s->at;
     if (peek(s) != '"')
         return fail(s, s->at,
                     s->at < s->n ? "expected a key in double quotes"
@@ -221,9 +228,9 @@ static bool scan_container(struct scan *s, struct node *n, char close)
     while (more) {
         struct node *child = arena_zalloc(s->a, sizeof(*child));
 
-        child->src = s->src;
+        child->src = s->shown;
         child->parent = n;
-        child->index = n->n;
+        child->index = (uint32_t)n->n;
         if (close == '}' && !scan_key(s, child))
             return false;
         if (!skip_space(s) || !scan_value(s, child) || !scan_separator(s, close, &more))
@@ -238,7 +245,7 @@ static bool scan_value(struct scan *s, struct node *n)
 {
     bool ok;
 
-    n->at = s->at;
+    n->at = (uint32_t)s->at;
     switch (peek(s)) {
     case '{':
         n->kind = NODE_OBJECT;
@@ -260,7 +267,7 @@ static bool scan_value(struct scan *s, struct node *n)
     default:
         ok = scan_word(s, n);
     }
-    n->end = s->at;
+    n->end = (uint32_t)s->at;
     return ok;
 }
 
@@ -268,7 +275,7 @@ static struct node *scan_document(struct scan *s)
 {
     struct node *root = arena_zalloc(s->a, sizeof(*root));
 
-    root->src = s->src;
+    root->src = s->shown;
     if (!skip_space(s))
         return NULL;
     if (s->at >= s->n) {
@@ -284,16 +291,66 @@ static struct node *scan_document(struct scan *s)
     return root;
 }
 
-/* Keys with escapes are decoded by jansson, so that "\u0061" and "a" are the same key. */
-static void decode_key(struct scan *s, struct node *n)
+/* RAW is UTF-8 without escapes: nothing is left to decode. */
+static bool is_plain(struct str raw)
 {
-    if (!memchr(n->key.p, '\\', n->key.n))
-        return;
+    unsigned char any = 0;
 
-    json_t *key = json_loadb(n->key.p - 1, n->key.n + 2, JSON_DECODE_ANY, NULL);
+    for (size_t i = 0; i < raw.n; i++)
+        any |= (unsigned char)raw.p[i];
+    if (raw.n > 0 && memchr(raw.p, '\\', raw.n))
+        return false;
+    for (size_t step; any >= 0x80 && raw.n > 0; raw = str_skip(raw, step))
+        if ((step = unit_utf8_length(raw)) == 0)
+            return false;
+    return true;
+}
 
-    n->key = arena_str(s->a, str_of(json_string_value(key)));
-    json_decref(key);
+static bool report_string(struct scan *s, const struct node *n, enum diag_where where,
+                          const char *why)
+{
+    const char *tail = strstr(why, " near ");
+    size_t length = tail ? (size_t)(tail - why) : strlen(why);
+
+    if (strstr(why, "NUL"))
+        (void)diag_at(s->d, n, where, "bad string: \\u0000 is not allowed");
+    else
+        (void)diag_at(s->d, n, where, "bad string: %.*s", (int)length, why);
+    return false;
+}
+
+/* RAW stands between the quotes of N's key or value. */
+static bool decode_string(struct scan *s, const struct node *n, enum diag_where where,
+                          struct str raw, struct str *out)
+{
+    json_error_t error;
+    json_t *json;
+
+    *out = raw;
+    if (is_plain(raw))
+        return true;
+    json = json_loadb(raw.p - 1, raw.n + 2, JSON_DECODE_ANY, &error);
+    if (!json)
+        return report_string(s, n, where, error.text);
+    *out = arena_str(s->a, (struct str){json_string_value(json), json_string_length(json)});
+    json_decref(json);
+    return true;
+}
+
+static bool decode_number(struct scan *s, struct node *n)
+{
+    const char *text = s->text + n->at;
+
+    n->whole = true;
+    for (const char *p = text; p < s->text + n->end; p++)
+        n->whole &= *p != '.' && *p != 'e' && *p != 'E';
+    errno = 0;
+    n->number.integer = n->whole ? strtoll(text, NULL, 10) : 0;
+    n->number.real = n->whole ? (double)n->number.integer : strtod(text, NULL);
+    if (errno != ERANGE || (!n->whole && fabs(n->number.real) <= 1))
+        return true;
+    (void)diag_at(s->d, n, AT_VALUE, "number is too large");
+    return false;
 }
 
 static void report_duplicate(struct scan *s, const struct node *n, const struct node *first)
@@ -331,75 +388,88 @@ static void drop_duplicates(struct scan *s, struct node *object)
     names_release(&seen);
 }
 
-static void attach(struct scan *s, struct node *n, json_t *json)
+#define FEW_MEMBERS 16
+
+static bool has_duplicates(const struct node *object)
 {
-    n->json = json;
-    if (n->kind == NODE_OBJECT) {
-        for (struct node *c = n->first; c; c = c->next)
-            decode_key(s, c);
-        if (n->n != json_object_size(json))
-            drop_duplicates(s, n);
-    }
-    for (struct node *c = n->first; c; c = c->next)
-        attach(s, c,
-               n->kind == NODE_OBJECT ? json_object_getn(json, c->key.p, c->key.n)
-                                      : json_array_get(json, c->index));
-}
+    struct names seen;
+    bool twice = false;
 
-/* The key or scalar of the tree that byte AT is in, or NULL. */
-static struct node *node_around(struct node *n, size_t at)
-{
-    for (struct node *c = n->first; c; c = c->next)
-        if (at <= c->end)
-            return c->first && at >= c->at ? node_around(c, at) : c;
-    return n;
-}
-
-/* What the scanner leaves to jansson: escapes, UTF-8, huge numbers. */
-static void report_value(struct scan *s, struct node *root, const json_error_t *error)
-{
-    struct node *n = node_around(root, error->position > 0 ? (size_t)error->position : 0);
-    const char *tail = strstr(error->text, " near ");
-    size_t length = tail ? (size_t)(tail - error->text) : strlen(error->text);
-    bool in_key = n->key.p && (size_t)error->position <= n->at;
-
-    if (n->kind == NODE_NUMBER && !in_key)
-        (void)diag_at(s->d, n, AT_VALUE, "number is too large");
-    else if (strstr(error->text, "NUL"))
-        (void)diag_at(s->d, n, in_key ? AT_KEY : AT_VALUE,
-                      "bad string: \\u0000 is not allowed");
-    else
-        (void)diag_at(s->d, n, in_key ? AT_KEY : AT_VALUE, "bad string: %.*s", (int)length,
-                      error->text);
-}
-
-bool jsonc_parse(struct arena *a, struct source *src, struct conf_diags *d, struct jsonc *out)
-{
-    struct scan s = {.a = a, .src = src, .d = d, .n = src->text.n};
-    json_error_t error;
-
-    source_index(a, src);
-    if (src->text.n > JSONC_MAX_BYTES)
-        return fail(&s, 0, "the document is larger than 4 MiB", NULL);
-
-    /* The copy is kept: keys of nodes point into it. */
-    struct str copy = arena_str(a, src->text);
-
-    s.text = (char *)(uintptr_t)copy.p;
-    out->root = scan_document(&s);
-    if (!out->root)
-        return false;
-    out->json = json_loadb(s.text, s.n, JSON_DECODE_ANY, &error);
-    if (!out->json) {
-        report_value(&s, out->root, &error);
+    if (object->n <= FEW_MEMBERS) {
+        for (const struct node *n = object->first; n; n = n->next)
+            for (const struct node *before = object->first; before != n; before = before->next)
+                if (str_eq(before->key, n->key))
+                    return true;
         return false;
     }
-    attach(&s, out->root, out->json);
+    names_init(&seen, object->n);
+    for (struct node *n = object->first; n && !twice; n = n->next)
+        twice = names_add(&seen, n->key, n) != NULL;
+    names_release(&seen);
+    return twice;
+}
+
+static bool decode_keys(struct scan *s, struct node *object)
+{
+    for (struct node *c = object->first; c; c = c->next)
+        if (!decode_string(s, c, AT_KEY, c->key, &c->key))
+            return false;
+    if (has_duplicates(object))
+        drop_duplicates(s, object);
     return true;
 }
 
-void jsonc_release(struct jsonc *j)
+/* Values and keys, from the text. False: one is bad, and reported. */
+static bool decode(struct scan *s, struct node *n)
 {
-    json_decref(j->json);
-    j->json = NULL;
+    struct str raw = {s->text + n->at + 1, n->end - n->at - 2};
+
+    if (n->kind == NODE_STRING)
+        return decode_string(s, n, AT_VALUE, raw, &n->written);
+    if (n->kind == NODE_NUMBER)
+        return decode_number(s, n);
+    if (n->kind == NODE_OBJECT && !decode_keys(s, n))
+        return false;
+    for (struct node *c = n->first; c; c = c->next)
+        if (!decode(s, c))
+            return false;
+    return true;
+}
+
+static struct node *parse(struct scan *s)
+{
+    struct str copy = arena_str(s->a, s->src->text); /* nodes point into it */
+    struct node *root;
+
+    s->text = (char *)(uintptr_t)copy.p;
+    s->n = copy.n;
+    root = scan_document(s);
+    return root && decode(s, root) ? root : NULL;
+}
+
+struct node *jsonc_parse(struct arena *a, struct source *src, struct conf_diags *d)
+{
+    struct scan s = {.a = a, .src = src, .shown = src, .d = d};
+    struct node *root;
+
+    source_index(a, src);
+    if (src->text.n > JSONC_MAX_BYTES) {
+        fail(&s, 0, "the document is larger than 4 MiB", NULL);
+        return NULL;
+    }
+    root = parse(&s);
+    src->plain = (struct str){s.text, s.n};
+    return root;
+}
+
+struct node *jsonc_parse_made(struct arena *a, struct str text, struct conf_diags *d)
+{
+    struct source src = {.text = text};
+    struct scan s = {.a = a, .src = &src, .d = d};
+
+    source_index(a, &src);
+    if (text.n <= UINT32_MAX)
+        return parse(&s);
+    fail(&s, 0, "the document is larger than 4 GiB", NULL);
+    return NULL;
 }

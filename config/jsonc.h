@@ -2,8 +2,9 @@
  * jsonc.h - JSON with comments and trailing commas, read strictly.
  *
  * One scanner walks the text once: it overwrites comments and trailing commas by blanks (so
- * every offset stays true), checks the grammar, the depth and duplicate keys, and builds the
- * tree of nodes. jansson then decodes the blanked text, and its values are hung into the tree.
+ * every offset stays true), checks the grammar and the depth, and builds the tree of nodes.
+ * A second walk along the tree decodes keys and values and looks for duplicate keys. Most
+ * strings need no decoding and are slices of the text; escapes are left to jansson.
  */
 #pragma once
 #include "config/conf.h"
@@ -12,16 +13,13 @@
 #define JSONC_MAX_BYTES (4u << 20)
 #define JSONC_MAX_DEPTH 32
 
-struct jsonc {
-    struct node *root; /* in the arena given to jsonc_parse */
-    json_t *json;      /* owned: json_decref via jsonc_release */
-};
-
 /*
- * Parse SRC->text; SRC->lines is filled in. Nodes go into A. False: D has a new entry and
- * nothing needs release. Duplicate keys are reported and the parse goes on (true): the caller
- * looks at D in the end.
+ * Parse SRC->text; SRC->lines is filled in. Nodes and a copy of the text go into A. NULL: D has
+ * a new entry. Duplicate keys are reported and the parse goes on with the last of each: the
+ * caller looks at D in the end.
  */
-bool jsonc_parse(struct arena *a, struct source *src, struct conf_diags *d,
-                 struct jsonc *out) MUST_CHECK;
-void jsonc_release(struct jsonc *j);
+struct node *jsonc_parse(struct arena *a, struct source *src, struct conf_diags *d) MUST_CHECK;
+
+/* The same for a document that a program wrote: of any length, its nodes have no places. */
+struct node *jsonc_parse_made(struct arena *a, struct str text,
+                              struct conf_diags *d) MUST_CHECK;

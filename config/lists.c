@@ -19,15 +19,16 @@ static void lower(struct str s)
 
 static bool load_endpoint_weight(struct loader *l, struct node *n, uint32_t *weight)
 {
-    json_int_t value = json_integer_value(n->json);
+    int64_t value;
 
     if (n->kind != NODE_NUMBER) {
         load_wrong_kind(l, n, "a number");
         return false;
     }
-    *weight = (uint32_t)value;
-    if (json_is_integer(n->json) && value >= 1 && value <= CONF_ENDPOINT_WEIGHT)
+    if (node_whole(n, 1, CONF_ENDPOINT_WEIGHT, &value)) {
+        *weight = (uint32_t)value;
         return true;
+    }
     (void)diag_at(l->d, n, AT_VALUE, "must be a whole number from 1 to %d",
                   CONF_ENDPOINT_WEIGHT);
     return false;
@@ -117,7 +118,7 @@ static bool load_weight(struct loader *l, struct node *n, uint32_t *weight)
         return false;
     }
 
-    double percent = json_number_value(n->json);
+    double percent = n->number.real;
 
     if (unit_percent(percent, weight))
         return true;
@@ -185,7 +186,7 @@ static void load_match(struct loader *l, struct node *n, struct conf_match *m)
     m->name = arena_str(l->a, n->key);
     if (m->kind == CONF_MATCH_HEADER)
         lower(m->name);
-    m->present = n->kind == NODE_BOOL && json_is_true(n->json);
+    m->present = n->kind == NODE_BOOL && n->truth;
     if (!m->present && load_string(l, n, &m->value))
         load_keep_secret(l, n, m->value);
 }

@@ -197,9 +197,6 @@ static struct conf *loader_finish(struct loader *l, struct node *root, size_t di
         conf_free(c);
         c = NULL;
     }
-    for (size_t i = 0; i < l->documents.n; i++)
-        json_decref(l->documents.v[i]);
-    vec_release(&l->documents);
     vec_release(&l->secrets);
     names_release(&l->services);
     arena_release(&l->tmp);

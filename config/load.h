@@ -29,7 +29,7 @@ struct loader {
     struct load_mode mode;
     struct names services;        /* by name, while routes are loaded */
     struct conf_service *service; /* the one being loaded */
-    VEC(json_t *) documents;      /* owned */
+    size_t nfiles;                /* read so far */
     VEC(struct conf_secret) secrets;
     struct prototype prototypes[16];
     size_t nprototypes;

@@ -72,51 +72,13 @@ const char *node_kind_name(enum node_kind kind)
     return names[kind];
 }
 
-static enum node_kind kind_of_json(const json_t *json)
+bool node_whole(const struct node *n, int64_t min, int64_t max, int64_t *value)
 {
-    switch (json_typeof(json)) {
-    case JSON_OBJECT:
-        return NODE_OBJECT;
-    case JSON_ARRAY:
-        return NODE_ARRAY;
-    case JSON_STRING:
-        return NODE_STRING;
-    case JSON_INTEGER:
-    case JSON_REAL:
-        return NODE_NUMBER;
-    case JSON_TRUE:
-    case JSON_FALSE:
-        return NODE_BOOL;
-    default:
-        return NODE_NULL;
-    }
-}
-
-static struct node *add_child(struct arena *a, struct node *parent, json_t *json)
-{
-    struct node *child = node_of_json(a, json);
-
-    child->parent = parent;
-    child->index = parent->n;
-    node_append(parent, child);
-    return child;
-}
-
-struct node *node_of_json(struct arena *a, json_t *json)
-{
-    struct node *n = arena_zalloc(a, sizeof(*n));
-    const char *key;
-    json_t *value;
-    size_t i;
-
-    n->kind = kind_of_json(json);
-    n->json = json;
-    if (n->kind == NODE_OBJECT) {
-        json_object_foreach(json, key, value) add_child(a, n, value)->key = str_of(key);
-    } else if (n->kind == NODE_ARRAY) {
-        json_array_foreach(json, i, value)(void) add_child(a, n, value);
-    }
-    return n;
+    if (!n || n->kind != NODE_NUMBER || !n->whole || n->number.integer < min ||
+        n->number.integer > max)
+        return false;
+    *value = n->number.integer;
+    return true;
 }
 
 void source_index(struct arena *a, struct source *s)

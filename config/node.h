@@ -1,20 +1,19 @@
 /*
  * node.h - a document as a tree that remembers where everything stands.
  *
- * jansson gives values but no places, so the tree is built beside it (jsonc.h) and holds, for
- * every value, its byte offsets in the text. Line, column and JSON pointer are worked out only
- * when a mistake is shown. Nodes live in an arena and borrow the text and the json values.
+ * It holds every value and its byte offsets in the text. Line, column and JSON pointer are
+ * worked out only when a mistake is shown. Nodes live in an arena and borrow the text.
  */
 #pragma once
 #include "proxy/base/arena.h"
-
-#include <jansson.h>
+#include "proxy/base/check.h"
 
 struct source {          /* one text, usually one file */
     struct str file;     /* as opened; empty: none */
     struct str real;     /* the same without links, absolute */
     struct str dir;      /* absolute folder that relative paths start from */
     struct str text;     /* as written, with its comments */
+    struct str plain;    /* once parsed: without them, JSON */
     const size_t *lines; /* offset of the first byte of every line */
     size_t nlines;
     const struct source *from; /* the source that includes this one, or NULL */
@@ -23,20 +22,28 @@ struct source {          /* one text, usually one file */
 enum node_kind { NODE_OBJECT, NODE_ARRAY, NODE_STRING, NODE_NUMBER, NODE_BOOL, NODE_NULL };
 
 struct node {
-    const struct source *src; /* NULL: made from a value, has no place */
+    const struct source *src; /* NULL: of a document that nobody is shown */
     enum node_kind kind;
-    bool expanded;                    /* TEXT below is set */
-    size_t at, end;                   /* the value, as offsets into src->text */
-    size_t key_at;                    /* opening quote of the key */
-    struct str key;                   /* decoded; members of objects only */
-    size_t index, n;                  /* place in the parent; number of children */
-    struct node *parent;              /* NULL: the document */
+    bool faulty;         /* an element with a mistake inside: no checks across elements */
+    bool whole;          /* a number without fraction or exponent */
+    uint32_t at, end;    /* the value, as offsets into src->text */
+    uint32_t key_at;     /* opening quote of the key */
+    uint32_t index;      /* place in the parent */
+    size_t n;            /* number of children */
+    struct str key;      /* decoded; members of objects only */
+    struct node *parent; /* NULL: the document */
     struct node *first, *last, *next; /* children in file order; sibling */
-    json_t *json;                     /* borrowed */
-    struct str text;                  /* a string after variable expansion */
-    struct str shown;                 /* the same with secrets as "***"; .p NULL: no secret */
-    bool faulty;  /* an element with a mistake inside: no checks across elements */
-    void *target; /* what the loader stored it in */
+    union {
+        struct str written; /* a string as decoded; no NUL at its end */
+        bool truth;
+        struct {
+            double real;
+            int64_t integer; /* when WHOLE; saturated */
+        } number;
+    };
+    struct str text;  /* a string after variable expansion */
+    struct str shown; /* the same with secrets as "***"; .p NULL: no secret */
+    void *target;     /* what the loader stored it in */
 };
 
 /* A child with KEY, or NULL. Linear: for objects with fixed keys. */
@@ -46,8 +53,8 @@ void node_append(struct node *parent, struct node *child);
 struct str node_pointer(struct arena *a, const struct node *n);
 /* "a string", "an object", … for messages. */
 const char *node_kind_name(enum node_kind kind);
-/* A tree without places over an already decoded value (borrowed). */
-struct node *node_of_json(struct arena *a, json_t *json);
+/* The whole number of N if it is one in MIN..MAX. N may be NULL. */
+bool node_whole(const struct node *n, int64_t min, int64_t max, int64_t *value) MUST_CHECK;
 
 /* Fill S->lines. Into A. */
 void source_index(struct arena *a, struct source *s);

@@ -8,6 +8,7 @@
 #include "config/snapshot.h"
 #include "config/dump.h"
 #include "config/endpoint.h"
+#include "config/jsonc.h"
 #include "config/load.h"
 #include "config/units.h"
 #include "proxy/base/stats.h"
@@ -82,79 +83,99 @@ struct reader {
     char **why;
 };
 
-static bool bad(struct reader *r, const char *what, const char *name)
+static bool bad(struct reader *r, const char *what, struct str name)
 {
-    *r->why = xasprintf("%s: %s", name, what);
+    *r->why = xasprintf("%.*s: %s", STR_ARG(name), what);
     return false;
 }
 
-static bool read_number(const json_t *object, const char *key, uint64_t max, uint64_t *out)
+/* KEY as a whole number of at most MAX. */
+static bool read_number(const struct node *object, struct str key, uint64_t max, uint64_t *out)
 {
-    const json_t *n = json_object_get(object, key);
-    json_int_t value = json_integer_value(n);
+    int64_t value = 0;
+    bool ok = node_whole(node_get(object, key), 0, (int64_t)max, &value);
 
-    if (!json_is_integer(n) || value < 0 || (uint64_t)value > max)
-        return false;
     *out = (uint64_t)value;
-    return true;
+    return ok;
 }
 
-static bool read_endpoint(struct reader *r, const char *name, const json_t *json,
-                          struct conf_endpoint *ep)
+static struct str read_text(const struct node *object, struct str key)
 {
-    struct arena *a = &r->c->arena;
-    const json_t *up = json_object_get(json, "up"), *drain = json_object_get(json, "drain");
-    const char *host = json_string_value(json_object_get(json, "host"));
-    const char *from = json_string_value(json_object_get(json, "from"));
+    const struct node *n = node_get(object, key);
+
+    return n && n->kind == NODE_STRING ? n->written : STR("");
+}
+
+/* False: it is something else than true or false. */
+static bool read_flag(const struct node *object, struct str key, bool *out)
+{
+    const struct node *n = node_get(object, key);
+
+    if (n && n->kind == NODE_BOOL)
+        *out = n->truth;
+    return !n || n->kind == NODE_BOOL;
+}
+
+static bool is_object(const struct node *n)
+{
+    return n && n->kind == NODE_OBJECT;
+}
+
+static bool read_state(struct reader *r, const struct node *n, struct conf_endpoint *ep)
+{
     uint64_t cell, weight = 1, priority = 0;
 
-    ep->name = arena_str(a, str_of(name));
-    ep->from = arena_str(a, str_of(from ? from : ""));
-    if (!endpoint_read(a, ep))
-        return bad(r, "not an address", name);
-    if (host && ep->port)
-        ep->host = arena_str(a, str_of(host));
-    if (ep->port && ep->host.n > 0 && !unit_ip(ep->host))
-        return bad(r, "endpoint without an address", name);
-    if (json_object_get(json, "priority") &&
-        !read_number(json, "priority", UINT16_MAX, &priority))
-        return bad(r, "bad priority", name);
+    if (node_get(n, STR("priority")) && !read_number(n, STR("priority"), UINT16_MAX, &priority))
+        return bad(r, "bad priority", n->key);
+    ep->up = true;
+    if (!read_number(n, STR("cell"), STATS_ENDPOINTS - 1, &cell) ||
+        !read_flag(n, STR("up"), &ep->up) || !read_flag(n, STR("drain"), &ep->drain))
+        return bad(r, "endpoint needs a cell, up and drain are true or false", n->key);
+    if (node_get(n, STR("weight")) &&
+        (!read_number(n, STR("weight"), CONF_ENDPOINT_WEIGHT, &weight) || weight == 0))
+        return bad(r, "endpoint with a bad weight", n->key);
     ep->priority = (uint16_t)priority;
-    if (!read_number(json, "cell", STATS_ENDPOINTS - 1, &cell) ||
-        (up && !json_is_boolean(up)) || (drain && !json_is_boolean(drain)))
-        return bad(r, "endpoint needs a cell, up and drain are true or false", name);
-    if (json_object_get(json, "weight") &&
-        (!read_number(json, "weight", CONF_ENDPOINT_WEIGHT, &weight) || weight == 0))
-        return bad(r, "endpoint with a bad weight", name);
     ep->cell = (uint32_t)cell;
     ep->weight = (uint32_t)weight;
-    ep->up = !up || json_is_true(up);
-    ep->drain = json_is_true(drain);
     return true;
 }
 
-static bool read_version(struct reader *r, const char *name, const json_t *json,
-                         struct conf_version *v)
+static bool read_endpoint(struct reader *r, const struct node *n, struct conf_endpoint *ep)
 {
     struct arena *a = &r->c->arena;
-    json_t *endpoints = json_object_get(json, "endpoints"), *value;
-    uint64_t weight, cell, age;
-    const char *key;
+    const struct node *host = node_get(n, STR("host"));
 
-    if (!conf_name_ok(str_of(name)))
-        return bad(r, "not the name of a version", name);
-    if (!read_number(json, "weight_bp", CONF_WEIGHT_FULL, &weight) ||
-        !read_number(json, "cell", STATS_VERSIONS - 1, &cell) ||
-        !read_number(json, "age", UINT32_MAX, &age) || !json_is_object(endpoints))
-        return bad(r, "version needs weight_bp, cell, age and endpoints", name);
-    *v = (struct conf_version){.name = arena_str(a, str_of(name)),
+    ep->name = arena_str(a, n->key);
+    ep->from = arena_str(a, read_text(n, STR("from")));
+    if (!endpoint_read(a, ep))
+        return bad(r, "not an address", n->key);
+    if (host && host->kind == NODE_STRING && ep->port)
+        ep->host = arena_str(a, host->written);
+    if (ep->port && ep->host.n > 0 && !unit_ip(ep->host))
+        return bad(r, "endpoint without an address", n->key);
+    return read_state(r, n, ep);
+}
+
+static bool read_version(struct reader *r, const struct node *n, struct conf_version *v)
+{
+    struct arena *a = &r->c->arena;
+    const struct node *endpoints = node_get(n, STR("endpoints"));
+    uint64_t weight, cell, age;
+
+    if (!conf_name_ok(n->key))
+        return bad(r, "not the name of a version", n->key);
+    if (!read_number(n, STR("weight_bp"), CONF_WEIGHT_FULL, &weight) ||
+        !read_number(n, STR("cell"), STATS_VERSIONS - 1, &cell) ||
+        !read_number(n, STR("age"), UINT32_MAX, &age) || !is_object(endpoints))
+        return bad(r, "version needs weight_bp, cell, age and endpoints", n->key);
+    *v = (struct conf_version){.name = arena_str(a, n->key),
                                .weight = (uint32_t)weight,
                                .cell = (uint32_t)cell,
                                .age = (uint32_t)age};
-    v->endpoints = arena_zalloc(a, json_object_size(endpoints) * sizeof(*v->endpoints) + 1);
-    json_object_foreach(
-        endpoints, key,
-        value) if (!read_endpoint(r, key, value, &v->endpoints[v->nendpoints++])) return false;
+    v->endpoints = arena_zalloc(a, endpoints->n * sizeof(*v->endpoints) + 1);
+    for (const struct node *e = endpoints->first; e; e = e->next)
+        if (!read_endpoint(r, e, &v->endpoints[v->nendpoints++]))
+            return false;
     return true;
 }
 
@@ -175,88 +196,98 @@ static bool move_overrides(struct reader *r, struct conf_service *s,
         long at = conf_version_find(s, before[s->overrides[i].version].name);
 
         if (at < 0)
-            return bad(r, "override to a version that is not live", s->overrides[i].name.p);
+            return bad(r, "override to a version that is not live", s->overrides[i].name);
         s->overrides[i].version = (size_t)at;
     }
     return true;
 }
 
-static bool read_service(struct reader *r, struct conf_service *s, const json_t *live)
+static bool read_service(struct reader *r, struct conf_service *s, const struct node *live)
 {
-    json_t *versions = json_object_get(live, "versions"), *value;
-    const char *rollout = json_string_value(json_object_get(live, "rollout")), *key;
+    const struct node *versions = node_get(live, STR("versions"));
     const struct conf_version *before = s->versions;
-    size_t n = json_object_size(versions);
 
-    if (!json_is_object(versions))
-        return bad(r, "live service without versions", s->name.p);
-    s->rollout = arena_str(&r->c->arena, str_of(rollout ? rollout : ""));
-    s->versions = arena_zalloc(&r->c->arena, n * sizeof(*s->versions) + 1);
+    if (!is_object(versions))
+        return bad(r, "live service without versions", s->name);
+    s->rollout = arena_str(&r->c->arena, read_text(live, STR("rollout")));
+    s->versions = arena_zalloc(&r->c->arena, versions->n * sizeof(*s->versions) + 1);
     s->nversions = 0;
-    json_object_foreach(
-        versions, key,
-        value) if (!read_version(r, key, value, &s->versions[s->nversions++])) return false;
+    for (const struct node *n = versions->first; n; n = n->next)
+        if (!read_version(r, n, &s->versions[s->nversions++]))
+            return false;
     if (!sums_up(s))
-        return bad(r, "live weights do not add up to 10000", s->name.p);
+        return bad(r, "live weights do not add up to 10000", s->name);
     return move_overrides(r, s, before);
 }
 
-static bool read_live(struct reader *r, const json_t *live)
+/* Services stand in LIVE in the order that they have in the config, as snapshot_write does it:
+ * looked for are only those that are elsewhere. */
+static bool read_live(struct reader *r, const struct node *live)
 {
-    for (size_t i = 0; i < r->c->nservices; i++) {
+    const struct node *next = live ? live->first : NULL;
+
+    for (size_t i = 0; live && i < r->c->nservices; i++) {
         struct conf_service *s = &r->c->services[i];
-        const json_t *state = json_object_getn(live, s->name.p, s->name.n);
+        const struct node *state =
+            next && str_eq(next->key, s->name) ? next : node_get(live, s->name);
 
         if (state && !read_service(r, s, state))
             return false;
+        next = state ? state->next : next;
     }
     return true;
 }
 
-static struct conf *read_config(json_t *json, char **why)
+static char *complaint(const struct conf_diags *d)
 {
-    struct conf_diags d;
     struct arena a;
-    struct conf *c = NULL;
+    struct str text;
+    char *why;
 
     arena_init(&a, NULL, 0);
-    conf_diags_init(&d);
-    if (json_is_object(json))
-        c = load_tree((struct load_mode){.live = true}, node_of_json(&a, json), &d);
-    if (!c) {
-        struct str text = d.list.n > 0 ? conf_diags_text(&a, &d) : STR("no config in it");
-
-        *why = xstrndup(text.p, text.n);
-    }
-    conf_diags_release(&d);
+    text = conf_diags_text(&a, d);
+    why = xstrndup(text.p, text.n);
     arena_release(&a);
-    return c;
+    return why;
+}
+
+/* DOC's parts as a model, or NULL. */
+static struct conf *read_document(struct node *doc, struct conf_diags *d, uint64_t *generation,
+                                  char **why)
+{
+    struct reader r = {.why = why};
+    struct node *config = node_get(doc, STR("config"));
+    uint64_t format;
+
+    if (!read_number(doc, STR("format"), SNAPSHOT_FORMAT, &format) ||
+        format != SNAPSHOT_FORMAT ||
+        !read_number(doc, STR("generation"), INT64_MAX, generation))
+        *why = xasprintf("not a snapshot of format %d", SNAPSHOT_FORMAT);
+    else if (!is_object(config))
+        *why = xstrdup("no config in it");
+    else if ((r.c = load_tree((struct load_mode){.live = true}, config, d)) &&
+             read_live(&r, node_get(doc, STR("live"))))
+        return r.c;
+    conf_free(r.c);
+    return NULL;
 }
 
 int snapshot_parse(struct str doc, struct snapshot *s, char **why)
 {
-    json_error_t error;
-    json_t *json = json_loadb(doc.p, doc.n, 0, &error);
-    struct reader r = {.why = why};
-    uint64_t format;
-    bool ok = false;
+    struct conf_diags d;
+    struct arena a;
+    struct node *root;
 
     *why = NULL;
-    if (!json)
-        *why = xasprintf("line %d: %s", error.line, error.text);
-    else if (!read_number(json, "format", SNAPSHOT_FORMAT, &format) ||
-             format != SNAPSHOT_FORMAT ||
-             !read_number(json, "generation", INT64_MAX, &s->generation))
-        *why = xasprintf("not a snapshot of format %d", SNAPSHOT_FORMAT);
-    else if ((r.c = read_config(json_object_get(json, "config"), why)))
-        ok = read_live(&r, json_object_get(json, "live"));
-    json_decref(json);
-    if (!ok) {
-        conf_free(r.c);
-        return -1;
-    }
-    s->conf = r.c;
-    return 0;
+    arena_init(&a, NULL, 0);
+    conf_diags_init(&d);
+    root = jsonc_parse_made(&a, doc, &d);
+    s->conf = root ? read_document(root, &d, &s->generation, why) : NULL;
+    if (!s->conf && !*why)
+        *why = complaint(&d);
+    conf_diags_release(&d);
+    arena_release(&a);
+    return s->conf ? 0 : -1;
 }
 
 void snapshot_number(struct conf *c)

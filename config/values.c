@@ -39,10 +39,7 @@ bool load_string(struct loader *l, struct node *n, struct str *out)
         load_wrong_kind(l, n, "a string");
         return false;
     }
-
-    struct str written = {json_string_value(n->json), json_string_length(n->json)};
-
-    if (!expand(&l->tmp, written, l->mode.lookup, dir, &e)) {
+    if (!expand(&l->tmp, n->written, l->mode.lookup, dir, &e)) {
         struct conf_diag *g = diag_at(l->d, n, AT_VALUE, "%.*s", STR_ARG(e.error));
 
         if (e.hint.n > 0)
@@ -323,11 +320,11 @@ static void load_number(struct loader *l, const struct field *f, struct node *n,
         return;
     }
 
-    json_int_t value = json_integer_value(n->json);
+    int64_t value = n->number.integer;
 
-    if (!json_is_integer(n->json)) {
+    if (!n->whole) {
         (void)diag_at(l->d, n, AT_VALUE, "must be a whole number");
-    } else if (value < (json_int_t)f->min || value > (json_int_t)f->max) {
+    } else if (value < (int64_t)f->min || value > (int64_t)f->max) {
         (void)diag_at(l->d, n, AT_VALUE, "must be %llu to %llu, is %lld",
                       (unsigned long long)f->min, (unsigned long long)f->max, (long long)value);
     } else {
@@ -339,10 +336,8 @@ static void load_number(struct loader *l, const struct field *f, struct node *n,
 
 static void load_bool(struct loader *l, const struct field *f, struct node *n, char *base)
 {
-    bool value = json_is_true(n->json);
-
     if (n->kind == NODE_BOOL)
-        memcpy(base + f->offset, &value, sizeof(value));
+        memcpy(base + f->offset, &n->truth, sizeof(n->truth));
     else
         load_wrong_kind(l, n, "true or false");
 }
@@ -506,9 +501,11 @@ static void load_version_name(struct loader *l, const struct field *f, struct no
 
 static void load_format(struct loader *l, const struct node *n)
 {
+    int64_t one;
+
     if (n->kind != NODE_NUMBER)
         load_wrong_kind(l, n, "the number 1");
-    else if (!json_is_integer(n->json) || json_integer_value(n->json) != 1)
+    else if (!node_whole(n, 1, 1, &one))
         (void)diag_at(l->d, n, AT_VALUE, "this program reads version 1 of the format only");
 }
 

@@ -17,7 +17,6 @@ static json_t *read_file(struct ctl *c, const char *path, int *code)
 {
     struct source src = {.file = str_of(path)};
     struct conf_diags diags;
-    struct jsonc parsed;
     struct arena a;
     json_t *doc = NULL;
 
@@ -25,10 +24,8 @@ static json_t *read_file(struct ctl *c, const char *path, int *code)
     conf_diags_init(&diags);
     if (sys_read_file(&a, path, FILE_MAX, &src.text) < 0)
         *code = ctl_complain(c, CTL_USAGE, "%s: %s", path, strerror(errno));
-    else if (jsonc_parse(&a, &src, &diags, &parsed)) {
-        doc = json_incref(parsed.json);
-        jsonc_release(&parsed);
-    }
+    else if (jsonc_parse(&a, &src, &diags))
+        doc = json_loadb(src.plain.p, src.plain.n, JSON_DECODE_ANY, NULL);
     if (diags.list.n || (doc && !json_is_object(doc))) {
         struct str text = conf_diags_text(&a, &diags);
 

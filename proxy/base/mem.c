@@ -6,6 +6,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+
+#define PAGE ((size_t)4096)
+#define HUGE ((size_t)2 << 20)
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
+#endif
 
 static uint64_t allocations;
 
@@ -67,6 +74,36 @@ char *xasprintf(const char *fmt, ...)
 void xfree(void *p)
 {
     free(p);
+}
+
+/* N bytes from a multiple of HUGE on: what is too much before and behind goes back. */
+static char *map_aligned(size_t n)
+{
+    char *p = mmap(NULL, n + HUGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    size_t before = p == MAP_FAILED ? 0 : -(uintptr_t)p % HUGE;
+
+    if (p == MAP_FAILED)
+        return NULL;
+    if (before > 0)
+        munmap(p, before);
+    munmap(p + before + n, HUGE - before);
+    return p + before;
+}
+
+void *mem_map(size_t n)
+{
+    size_t whole = (n + PAGE - 1) & ~(PAGE - 1);
+    char *p = checked(map_aligned(whole), n);
+
+    if (n >= HUGE)
+        (void)madvise(p, whole, MADV_HUGEPAGE); /* where there are none, small ones do */
+    (void)madvise(p, whole, MADV_POPULATE_WRITE);
+    return p;
+}
+
+void mem_unmap(void *p, size_t n)
+{
+    munmap(p, n);
 }
 
 uint64_t mem_allocations(void)

@@ -16,9 +16,16 @@ char *xstrndup(const char *s, size_t n) __attribute__((malloc, returns_nonnull))
 char *xasprintf(const char *fmt, ...) __attribute__((format(printf, 1, 2), returns_nonnull));
 void xfree(void *p); /* NULL is a no-op */
 
+/* N bytes (rounded up to whole pages) outside the heap, zeroed, their pages present at once: to
+ * touch a page that is not there costs many times what it costs to be given it. mem_unmap gives
+ * it all back to the system. */
+void *mem_map(size_t n) __attribute__((malloc, returns_nonnull));
+void mem_unmap(void *p, size_t n);
+
 /* Give what is free back to the system: after much was allocated for a short time. */
 void mem_trim(void);
 
-/* Calls of xmalloc, xcalloc and xrealloc so far in this process: tests assert on differences.
+/* Calls of xmalloc, xcalloc, xrealloc and mem_map so far in this process: tests assert on
+ * differences.
  */
 uint64_t mem_allocations(void);

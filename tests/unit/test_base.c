@@ -109,6 +109,28 @@ START_TEST(test_arena_uses_first_room_before_malloc)
 }
 END_TEST
 
+START_TEST(test_arena_grows_into_mapped_chunks)
+{
+    enum { PIECES = 60000, SIZE = 100 };
+    static char *piece[PIECES];
+    struct arena a;
+
+    arena_init(&a, NULL, 0);
+    for (size_t i = 0; i < PIECES; i++) {
+        piece[i] = arena_zalloc(&a, SIZE);
+        memset(piece[i], (int)(i % 251), SIZE);
+    }
+    memset(arena_zalloc(&a, 5 << 20), 1, 5 << 20); /* more than any chunk has */
+    for (size_t i = 0; i < PIECES; i++) {
+        ck_assert_int_eq((unsigned char)piece[i][0], i % 251);
+        ck_assert_int_eq((unsigned char)piece[i][SIZE - 1], i % 251);
+    }
+    arena_reset(&a);
+    arena_str(&a, STR("again"));
+    arena_release(&a);
+}
+END_TEST
+
 START_TEST(test_arena_strings_end_in_nul)
 {
     struct arena a;
@@ -284,6 +306,7 @@ int main(void)
     tcase_add_test(t, test_str_numbers);
     tcase_add_test(t, test_str_copy_truncates);
     tcase_add_test(t, test_arena_uses_first_room_before_malloc);
+    tcase_add_test(t, test_arena_grows_into_mapped_chunks);
     tcase_add_test(t, test_arena_strings_end_in_nul);
     tcase_add_test(t, test_vec_grows);
     tcase_add_test(t, test_hash_vectors);

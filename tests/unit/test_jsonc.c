@@ -4,6 +4,7 @@
 #include "tests/unit/unit.h"
 
 #include <check.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 static struct arena arena;
@@ -22,43 +23,42 @@ static void teardown(void)
     arena_release(&arena);
 }
 
-static bool parse(const char *text, struct jsonc *out)
+static struct node *parse(const char *text)
 {
     source = (struct source){.text = str_of(text)};
-    return jsonc_parse(&arena, &source, &diags, out);
+    return jsonc_parse(&arena, &source, &diags);
 }
 
 START_TEST(comments_and_trailing_commas_are_blanks)
 {
-    struct jsonc doc;
+    struct node *doc =
+        parse("// a\n{ /* b, \" */ \"k\" /**/ : [1, 2, /* c */], // d\n}\n/* e */");
 
-    ck_assert(
-        parse("// a\n{ /* b, \" */ \"k\" /**/ : [1, 2, /* c */], // d\n}\n/* e */", &doc));
-    ck_assert_uint_eq(json_array_size(json_object_get(doc.json, "k")), 2);
+    ck_assert_ptr_nonnull(doc);
+    ck_assert_uint_eq(node_get(doc, STR("k"))->n, 2);
     ck_assert_uint_eq(diags.list.n, 0);
-    jsonc_release(&doc);
 }
 END_TEST
 
 START_TEST(comment_marks_inside_strings_stay)
 {
-    struct jsonc doc;
+    struct node *doc = parse("{ \"k\": \"http://x/*y*/,]\\\"//\" }");
 
-    ck_assert(parse("{ \"k\": \"http://x/*y*/,]\\\"//\" }", &doc));
-    ck_assert_str_eq(json_string_value(json_object_get(doc.json, "k")), "http://x/*y*/,]\"//");
-    jsonc_release(&doc);
+    ck_assert_ptr_nonnull(doc);
+    ck_assert(str_eq(node_get(doc, STR("k"))->written, STR("http://x/*y*/,]\"//")));
 }
 END_TEST
 
 START_TEST(places_are_those_of_the_text)
 {
-    struct jsonc doc;
     struct str line;
     unsigned row, column;
 
-    ck_assert(parse("/* \xc3\xbc\n */ { \"a\": 1,\n  \"b\": [ true, /* x */ null ] }", &doc));
+    struct node *doc = parse("/* \xc3\xbc\n */ { \"a\": 1,\n  \"b\": [ true, /* x */ null ] }");
 
-    struct node *b = node_get(doc.root, STR("b")), *null = b->last;
+    ck_assert_ptr_nonnull(doc);
+
+    struct node *b = node_get(doc, STR("b")), *null = b->last;
 
     source_place(&source, b->key_at, &row, &column, &line);
     ck_assert_uint_eq(row, 3);
@@ -67,42 +67,40 @@ START_TEST(places_are_those_of_the_text)
     ck_assert_uint_eq(row, 3);
     ck_assert_uint_eq(column, 24);
     ck_assert_str_eq(node_pointer(&arena, null).p, "/b/1");
-    ck_assert(null->json == json_array_get(b->json, 1));
-    source_place(&source, doc.root->at, &row, &column, &line);
+    ck_assert_int_eq(null->kind, NODE_NULL);
+    ck_assert(b->first->truth);
+    source_place(&source, doc->at, &row, &column, &line);
     ck_assert_uint_eq(row, 2);
     ck_assert_uint_eq(column, 5);
-    jsonc_release(&doc);
 }
 END_TEST
 
 START_TEST(pointers_are_escaped)
 {
-    struct jsonc doc;
+    struct node *doc =
+        parse("{ \"a/b\": { \"~\": { \"\": [ 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 ] } } }");
 
-    ck_assert(
-        parse("{ \"a/b\": { \"~\": { \"\": [ 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 ] } } }", &doc));
+    ck_assert_ptr_nonnull(doc);
 
-    struct node *n = doc.root->first->first->first->last;
+    struct node *n = doc->first->first->first->last;
 
     ck_assert_str_eq(node_pointer(&arena, n).p, "/a~1b/~0//10");
-    ck_assert_str_eq(node_pointer(&arena, doc.root).p, "");
-    jsonc_release(&doc);
+    ck_assert_str_eq(node_pointer(&arena, doc).p, "");
 }
 END_TEST
 
 START_TEST(duplicates_keep_the_last)
 {
-    struct jsonc doc;
+    struct node *doc = parse("{ \"a\": [1], \"b\": 0, \"\\u0061\": { \"c\": 2 } }");
 
-    ck_assert(parse("{ \"a\": [1], \"b\": 0, \"\\u0061\": { \"c\": 2 } }", &doc));
+    ck_assert_ptr_nonnull(doc);
     ck_assert_uint_eq(diags.list.n, 1);
-    ck_assert_uint_eq(doc.root->n, 2);
+    ck_assert_uint_eq(doc->n, 2);
 
-    struct node *a = node_get(doc.root, STR("a"));
+    struct node *a = node_get(doc, STR("a"));
 
     ck_assert_int_eq(a->kind, NODE_OBJECT);
-    ck_assert_int_eq(json_integer_value(a->first->json), 2);
-    jsonc_release(&doc);
+    ck_assert_int_eq(a->first->number.integer, 2);
 }
 END_TEST
 
@@ -141,6 +139,7 @@ static const char *const broken[] = {"",
                                      "[\"\\ud800\"]",
                                      "[\"\xc0\xaf\"]",
                                      "[1e999]",
+                                     "[99999999999999999999]",
                                      "\"a\\",
                                      "# a\n[]",
                                      "[1,/*",
@@ -150,42 +149,81 @@ static const char *const broken[] = {"",
 
 START_TEST(broken_documents_are_refused)
 {
-    struct jsonc doc;
-
-    ck_assert_msg(!parse(broken[_i], &doc), "%s", broken[_i]);
+    ck_assert_msg(!parse(broken[_i]), "%s", broken[_i]);
     ck_assert_uint_eq(diags.list.n, 1);
     ck_assert_uint_ge(diags.list.v[0].line, 1);
+}
+END_TEST
+
+START_TEST(values_are_decoded)
+{
+    struct node *doc =
+        parse("[\"\\u00fc\\n\", \"\xc3\xbc\", 12, -9223372036854775808, 1.5, 2e3, "
+              "1e-400, true, false]");
+    struct node *n;
+
+    ck_assert_ptr_nonnull(doc);
+    n = doc->first;
+    ck_assert(str_eq(n->written, STR("\xc3\xbc\n")));
+    n = n->next;
+    ck_assert(str_eq(n->written, STR("\xc3\xbc")));
+    n = n->next;
+    ck_assert(n->whole && n->number.integer == 12 && n->number.real == 12);
+    n = n->next;
+    ck_assert(n->whole && n->number.integer == INT64_MIN);
+    n = n->next;
+    ck_assert(!n->whole && n->number.real == 1.5);
+    n = n->next;
+    ck_assert(!n->whole && n->number.real == 2000);
+    n = n->next->next;
+    ck_assert(n->truth && !n->next->truth);
+}
+END_TEST
+
+START_TEST(members_are_distinct_in_big_objects)
+{
+    char text[4096] = "{";
+    size_t used = 1;
+
+    for (int i = 0; i < 100; i++)
+        used += (size_t)snprintf(text + used, sizeof(text) - used, "\"k%d\": %d, ", i, i);
+    snprintf(text + used, sizeof(text) - used, "\"k42\": 1}");
+
+    struct node *doc = parse(text);
+
+    ck_assert_ptr_nonnull(doc);
+    ck_assert_uint_eq(diags.list.n, 1);
+    ck_assert_uint_eq(doc->n, 100);
+    ck_assert_int_eq(node_get(doc, STR("k42"))->number.integer, 1);
 }
 END_TEST
 
 START_TEST(depth_is_limited)
 {
     char text[2 * JSONC_MAX_DEPTH + 3] = {0};
-    struct jsonc doc;
-
     memset(text, '[', JSONC_MAX_DEPTH);
     memset(text + JSONC_MAX_DEPTH, ']', JSONC_MAX_DEPTH);
-    ck_assert(parse(text, &doc));
-    jsonc_release(&doc);
+    struct node *doc = parse(text);
+
+    ck_assert_ptr_nonnull(doc);
     memset(text, '[', JSONC_MAX_DEPTH + 1);
     memset(text + JSONC_MAX_DEPTH + 1, ']', JSONC_MAX_DEPTH + 1);
-    ck_assert(!parse(text, &doc));
+    ck_assert_ptr_null(parse(text));
 }
 END_TEST
 
 START_TEST(size_is_limited)
 {
     char *text = xmalloc(JSONC_MAX_BYTES + 2);
-    struct jsonc doc;
-
     memset(text, ' ', JSONC_MAX_BYTES + 1);
     text[0] = '1';
     text[JSONC_MAX_BYTES] = '\0';
-    ck_assert(parse(text, &doc));
-    jsonc_release(&doc);
+    struct node *doc = parse(text);
+
+    ck_assert_ptr_nonnull(doc);
     text[JSONC_MAX_BYTES] = ' ';
     text[JSONC_MAX_BYTES + 1] = '\0';
-    ck_assert(!parse(text, &doc));
+    ck_assert_ptr_null(parse(text));
     xfree(text);
 }
 END_TEST
@@ -202,6 +240,8 @@ int main(void)
     tcase_add_test(tc, pointers_are_escaped);
     tcase_add_test(tc, duplicates_keep_the_last);
     tcase_add_loop_test(tc, broken_documents_are_refused, 0, (int)ARRAY_LEN(broken));
+    tcase_add_test(tc, values_are_decoded);
+    tcase_add_test(tc, members_are_distinct_in_big_objects);
     tcase_add_test(tc, depth_is_limited);
     tcase_add_test(tc, size_is_limited);
     suite_add_tcase(s, tc);

@@ -188,8 +188,8 @@ END_TEST
 
 START_TEST(bad_snapshots_are_refused)
 {
-    refuse("", "line");
-    refuse("{\"format\":1", "line");
+    refuse("", "empty");
+    refuse("{\"format\":1", "1:12: the document ends");
     refuse("[]", "not a snapshot");
     refuse("{\"format\":2,\"generation\":1}", "not a snapshot");
     refuse("{\"format\":1,\"generation\":-1}", "not a snapshot");
