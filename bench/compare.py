@@ -281,6 +281,8 @@ def main():
             "  " + l for l in run(None, tools / "parser", "0.5").splitlines()]
         lines += ["", "routing:"] + [
             "  " + l for l in run(None, tools / "router", "0.5").splitlines()]
+        lines += ["", "a new snapshot in a worker:"] + [
+            "  " + l for l in run(None, tools / "reload", "10").splitlines()]
         print("\n".join(lines))
         out = pathlib.Path(__file__).parent / "results" / time.strftime("%Y-%m-%d-%H%M.txt",
                                                                        time.gmtime())

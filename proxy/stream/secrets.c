@@ -1,6 +1,7 @@
 /* secrets.c - a TLS document becomes contexts: the listeners' first, all or none. */
 #include "proxy/stream/secrets.h"
 
+#include "proxy/base/hash.h"
 #include "proxy/base/mem.h"
 
 void secrets_init(struct secrets *s)
@@ -17,12 +18,20 @@ static void drop_servers(struct secrets *s)
     vec_release(&s->servers);
 }
 
+static void drop_clients(struct client_row *row)
+{
+    for (struct secret_client *c = LIST_FIRST(row), *next; c; c = next) {
+        next = LIST_NEXT(c, link);
+        tls_client_free(c->client);
+        xfree(c);
+    }
+}
+
 void secrets_release(struct secrets *s)
 {
     drop_servers(s);
-    for (size_t i = 0; i < s->clients.n; i++)
-        tls_client_free(s->clients.v[i]);
-    vec_release(&s->clients);
+    for (size_t i = 0; i < ARRAY_LEN(s->clients); i++)
+        drop_clients(&s->clients[i]);
 }
 
 struct tls_server *secrets_server(const struct secrets *s, struct str listener)
@@ -35,14 +44,16 @@ struct tls_server *secrets_server(const struct secrets *s, struct str listener)
 
 struct tls_client *secrets_client(struct secrets *s, struct str service)
 {
-    struct tls_client *c;
+    struct client_row *row = &s->clients[hash64(service, 0) % ARRAY_LEN(s->clients)];
+    struct secret_client *c;
 
-    for (size_t i = 0; i < s->clients.n; i++)
-        if (str_eq(tls_client_name(s->clients.v[i]), service))
-            return s->clients.v[i];
-    c = tls_client_new(service);
-    *vec_add(&s->clients) = c;
-    return c;
+    LIST_FOREACH (c, row, link)
+        if (str_eq(tls_client_name(c->client), service))
+            return c->client;
+    c = xcalloc(1, sizeof(*c));
+    c->client = tls_client_new(service);
+    LIST_INSERT_HEAD(row, c, link);
+    return c->client;
 }
 
 static int refuse(char **why, struct str name, const struct tls_fault *f)

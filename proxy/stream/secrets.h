@@ -9,15 +9,22 @@
 #include "proxy/event/tls_client.h"
 #include "proxy/event/tls_server.h"
 
+#include <sys/queue.h>
+
 struct secret_server {
     char *name; /* of the listener */
     struct tls_server *server;
 };
 
+struct secret_client { /* of a service that ever spoke TLS; it stays */
+    LIST_ENTRY(secret_client) link;
+    struct tls_client *client;
+};
+
 struct secrets { /* owned by the plane */
     struct tls_tickets tickets;
     VEC(struct secret_server) servers;
-    VEC(struct tls_client *) clients; /* one a service that ever spoke TLS; they stay */
+    LIST_HEAD(client_row, secret_client) clients[64]; /* by hash of the service */
 };
 
 void secrets_init(struct secrets *s);

@@ -1,19 +1,11 @@
 /* tables.c - a routing snapshot as the worker uses it. */
 #include "proxy/stream/tables.h"
 
+#include "config/names.h"
 #include "proxy/base/mem.h"
 
 #define TABLES_MAGIC 0x7461626cu
 #define MIRROR_LEAST 131072 /* bytes that copies may hold in each worker */
-
-/* OLD's row of the service called NAME, or NULL. */
-static const struct service_row *same_service(const struct tables *old, struct str name)
-{
-    for (size_t i = 0; old && i < old->conf->nservices; i++)
-        if (str_eq(old->services[i].conf->name, name))
-            return &old->services[i];
-    return NULL;
-}
 
 /* V's endpoints in POOL. Those of copies are counted nowhere. */
 static void fill_targets(struct tables *t, struct version_row *v, struct pool *pool,
@@ -137,12 +129,24 @@ static void fill_route(struct route_row *row, const struct conf_route *r, struct
     row->timeout = deadline_queue(ds, r->timeout_ms);
 }
 
+/* The rows of OLD, which may be NULL, by their names. */
+static void name_services(struct names *names, const struct tables *old)
+{
+    size_t n = old ? old->conf->nservices : 0;
+
+    names_init(names, n);
+    for (size_t i = 0; i < n; i++)
+        (void)names_add(names, old->services[i].conf->name, &old->services[i]);
+}
+
 struct tables *tables_new(struct snapshot *snap, const struct tables_env *env,
                           struct tables *old)
 {
     struct tables *t = xcalloc(1, sizeof(*t));
     size_t n = snap->conf->nservices;
+    struct names before;
 
+    name_services(&before, old);
     t->magic = TABLES_MAGIC;
     t->refs = 1;
     t->generation = snap->generation;
@@ -153,13 +157,13 @@ struct tables *tables_new(struct snapshot *snap, const struct tables_env *env,
     t->router = router_new(t->conf, env->seed);
     t->services = arena_zalloc(&t->conf->arena, n * sizeof(struct service_row));
     for (size_t i = 0; i < n; i++) {
-        const struct service_row *before;
+        const struct service_row *was = names_find(&before, t->conf->services[i].name);
 
         fill_service(t, &t->services[i], &t->conf->services[i], env);
-        before = same_service(old, t->conf->services[i].name);
-        if (before)
-            keep_cursors(&t->services[i], before);
+        if (was)
+            keep_cursors(&t->services[i], was);
     }
+    names_release(&before);
     t->routes = arena_zalloc(&t->conf->arena, t->conf->nroutes * sizeof(struct route_row) + 1);
     for (size_t i = 0; i < t->conf->nroutes; i++)
         fill_route(&t->routes[i], &t->conf->routes[i], env->deadlines);

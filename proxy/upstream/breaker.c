@@ -6,6 +6,7 @@
  */
 #include "proxy/upstream/breaker.h"
 
+#include "proxy/base/hash.h"
 #include "proxy/base/mem.h"
 #include "proxy/upstream/pool.h"
 #include "proxy/upstream/upconn.h"
@@ -14,7 +15,8 @@ void breakers_init(struct breakers *set, struct loop *l, struct stats *stats, un
                    unsigned workers)
 {
     *set = (struct breakers){.loop = l, .stats = stats, .slot = slot, .workers = workers};
-    LIST_INIT(&set->all);
+    for (size_t i = 0; i < ARRAY_LEN(set->all); i++)
+        LIST_INIT(&set->all[i]);
 }
 
 /* ---- the slabs ---- */
@@ -144,9 +146,10 @@ static void on_timer(void *arg)
 
 static struct breaker *find(struct breakers *set, const char *name)
 {
+    struct breaker_row *row = &set->all[hash64(str_of(name), 0) % ARRAY_LEN(set->all)];
     struct breaker *k;
 
-    LIST_FOREACH (k, &set->all, link)
+    LIST_FOREACH (k, row, link)
         if (strcmp(k->name, name) == 0)
             return k;
     k = xcalloc(1, sizeof(*k));
@@ -155,7 +158,8 @@ static struct breaker *find(struct breakers *set, const char *name)
     TAILQ_INIT(&k->queue);
     LIST_INIT(&k->endpoints);
     timer_init(&k->timer, set->loop, on_timer, k);
-    LIST_INSERT_HEAD(&set->all, k, link);
+    LIST_INSERT_HEAD(row, k, link);
+    set->n++;
     return k;
 }
 
@@ -226,6 +230,7 @@ void breaker_unref(struct breaker *k)
     timer_stop(&k->timer);
     loop_unpost(k->set->loop, &k->post);
     LIST_REMOVE(k, link);
+    k->set->n--;
     xfree(k->name);
     xfree(k);
 }

@@ -21,11 +21,13 @@
 struct breaker;
 struct endpoint;
 
+#define BREAKER_ROWS 256
 struct breakers { /* those of one worker */
     struct loop *loop;
     struct stats *stats;
     unsigned slot, workers;
-    LIST_HEAD(, breaker) all;
+    size_t n;                                          /* of all */
+    LIST_HEAD(breaker_row, breaker) all[BREAKER_ROWS]; /* by hash of the name */
 };
 
 /* A request that waits for a connection. Zeroed: it does not. */

@@ -62,7 +62,7 @@ struct pool { /* owned by the plane */
     unsigned open;      /* connections */
     unsigned idle_max;  /* an endpoint, this worker */
     unsigned ejections; /* so far: who lists live endpoints looks again when it moves */
-    LIST_HEAD(, endpoint) endpoints[256];
+    LIST_HEAD(, endpoint) endpoints[2048]; /* by hash of the name */
 };
 
 void pool_init(struct pool *p, struct io_set *ios, struct deadlines *ds,
