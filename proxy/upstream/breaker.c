@@ -166,13 +166,12 @@ static struct breaker *find(struct breakers *set, const char *name)
 /* A version that is gone, but for a long exchange, had CELL: it is shown nowhere any more. */
 static void take_cell(struct breakers *set, uint32_t cell)
 {
-    struct breaker *k;
+    struct breaker *k = set->shown[cell];
 
-    LIST_FOREACH (k, &set->all, link)
-        if (k->cell == cell) {
-            k->cell = 0;
-            k->counters = NULL;
-        }
+    if (k) {
+        k->cell = 0;
+        k->counters = NULL;
+    }
 }
 
 /* From now on the gauges of CELL are K's. */
@@ -187,7 +186,11 @@ static void set_cell(struct breaker *k, uint32_t cell)
             stat_set(&k->counters->held[i], 0);
         stat_set(&k->counters->waiting_since_us, 0);
     }
+    if (cell != k->cell)
+        k->set->shown[k->cell] = NULL;
     k->cell = cell;
+    if (cell)
+        k->set->shown[cell] = k;
     k->counters = cell ? &k->set->stats->slabs[k->set->slot].versions[cell] : NULL;
     publish(k);
 }

@@ -26,6 +26,7 @@ struct breakers { /* those of one worker */
     struct loop *loop;
     struct stats *stats;
     unsigned slot, workers;
+    struct breaker *shown[STATS_VERSIONS];             /* by cell; 0: none */
     size_t n;                                          /* of all */
     LIST_HEAD(breaker_row, breaker) all[BREAKER_ROWS]; /* by hash of the name */
 };
