@@ -69,5 +69,6 @@ uint32_t lb_ring_hash(struct balance *b, const struct pick *p);
 /* Take turns so that each gets its part evenly (smooth weighted round robin): the position
  * whose credit is highest after SHARE(target) was added to each, and the sum taken from it. */
 uint32_t lb_turn(struct balance *b, uint64_t (*share)(const struct target *t));
+#define BALANCE_RING_POINTS 1048576 /* 8 MiB; and one for each target that would have none */
 /* Lay the points of B's targets on the ring. */
 void lb_ring_init(struct balance *b, struct arena *a);

@@ -6,6 +6,10 @@
  * between its points and the ones before move. A key belongs to the first point at or after it
  * whose endpoint is live and has at most a quarter more than its part of the requests under
  * way.
+ *
+ * All together they have BALANCE_RING_POINTS at most, and one each: many targets of very uneven
+ * weights get fewer, by the same factor and rounded, so that the share of one with N points is
+ * off by up to half a point in N, and by chance by about one part in the root of N.
  */
 #include "proxy/base/hash.h"
 #include "proxy/upstream/balance.h"
@@ -46,26 +50,41 @@ static struct range weights(const struct balance *b)
     return r;
 }
 
-static uint32_t points_of(const struct target *t, struct range r)
+/* Points of T in thousandths, were there room for any number. */
+static uint64_t wish(const struct target *t, struct range r)
 {
     bool fits = r.most / r.least <= RING_MOST / RING_POINTS;
-    uint32_t n = fits ? t->weight * RING_POINTS / r.least : t->weight * RING_MOST / r.most;
+    uint64_t w = t->weight;
 
-    return n ? n : 1;
+    return fits ? w * 1000 * RING_POINTS / r.least : w * 1000 * RING_MOST / r.most;
+}
+
+/* SUM: of all wishes. */
+static uint32_t points_of(const struct target *t, struct range r, uint64_t sum)
+{
+    uint64_t n = wish(t, r);
+
+    if (sum > 1000ull * BALANCE_RING_POINTS)
+        n = (n * BALANCE_RING_POINTS + sum / 2000) / (sum / 1000);
+    n = (n + 500) / 1000;
+    return n ? (uint32_t)n : 1;
 }
 
 void lb_ring_init(struct balance *b, struct arena *a)
 {
     struct range r = weights(b);
+    uint64_t sum = 0;
     uint32_t at = 0;
 
     for (uint32_t i = 0; i < b->n; i++)
-        b->npoints += points_of(&b->targets[i], r);
+        sum += wish(&b->targets[i], r);
+    for (uint32_t i = 0; i < b->n; i++)
+        b->npoints += points_of(&b->targets[i], r, sum);
     b->points = arena_zalloc(a, (b->npoints + 1) * sizeof(*b->points));
     for (uint32_t i = 0; i < b->n; i++) {
         struct str name = str_of(b->targets[i].ep->name);
 
-        for (uint32_t k = 0, n = points_of(&b->targets[i], r); k < n; k++)
+        for (uint32_t k = 0, n = points_of(&b->targets[i], r, sum); k < n; k++)
             b->points[at++] = (struct ring_point){(uint32_t)(hash64(name, k) >> 32), i};
     }
     if (b->npoints)

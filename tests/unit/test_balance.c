@@ -262,6 +262,46 @@ START_TEST(ring_hash_moves_only_the_keys_of_who_went)
 }
 END_TEST
 
+#define CROWD 10000
+
+/* Targets of which each tenth weighs as much per head as 1, 112, 223... to 1000. */
+static struct balance crowd(struct target *t)
+{
+    const struct conf_service c = {.balance = CONF_BALANCE_RING_HASH};
+    struct endpoint *e = arena_zalloc(&arena, CROWD * sizeof(*e));
+    struct balance b;
+
+    for (unsigned i = 0; i < CROWD; i++) {
+        char *name = arena_alloc(&arena, 24);
+
+        snprintf(name, 24, "10.%u.%u.1:80", i / 200, i % 200);
+        e[i] = (struct endpoint){.name = name, .pool = &pool};
+        t[i] = (struct target){.ep = &e[i], .up = true, .weight = 1 + i % 10 * 111};
+    }
+    balance_init(&b, &arena, &c, t, CROWD, &pool.ejections);
+    return b;
+}
+
+START_TEST(ring_hash_of_many_uneven_targets_is_bounded_and_fair)
+{
+    static struct target t[CROWD];
+    unsigned hits[10] = {0};
+    struct balance b = crowd(t);
+
+    ck_assert_uint_le(b.npoints, BALANCE_RING_POINTS + CROWD);
+    ck_assert_uint_gt(b.npoints, BALANCE_RING_POINTS - CROWD);
+    for (uint32_t k = 0; k < 500000; k++)
+        hits[pick(&b, hash_mix(k), NULL) % 10]++;
+    for (unsigned i = 1; i < 10; i++) { /* a tenth weighs i * 111 + 1 of 5005 in all */
+        int want = (int)(500000ull * (1 + i * 111) / 5005);
+
+        ck_assert_int_le(abs((int)hits[i] - want), want / 20);
+    }
+    ck_assert_uint_gt(hits[0], 0);
+    ck_assert_uint_lt(hits[0], 1000); /* one point each where a fifth was due: 500, not 100 */
+}
+END_TEST
+
 START_TEST(ring_hash_bounds_the_load_of_a_hot_key)
 {
     struct balance b = balance_of(CONF_BALANCE_RING_HASH, 4, 0);
@@ -526,6 +566,7 @@ int main(void)
     tcase_add_test(t, a_peak_is_believed_at_once_and_forgotten_slowly);
     tcase_add_test(t, least_requests_takes_the_idlest_and_turns_among_equals);
     tcase_add_test(t, ring_hash_moves_only_the_keys_of_who_went);
+    tcase_add_test(t, ring_hash_of_many_uneven_targets_is_bounded_and_fair);
     tcase_add_test(t, ring_hash_bounds_the_load_of_a_hot_key);
     tcase_add_test(t, a_retry_goes_elsewhere_if_there_is_an_elsewhere);
     tcase_add_test(t, endpoints_that_are_down_get_nothing_unless_too_few_are_up);
