@@ -2,6 +2,7 @@
 #include "config/conf.h"
 #include "config/units.h"
 #include "control/api/reply_live.h"
+#include "control/api/report.h"
 #include "control/api/routes.h"
 #include "control/api/view.h"
 #include "control/engine/desired.h"
@@ -198,15 +199,18 @@ void api_rollouts_report(struct api_request *req)
 
     if (!l)
         return;
+    json_t *report = report_json(e, l);
     if (api_accepts(req, "application/json")) {
-        api_reply(req, 200,
-                  json_pack("{s:o,s:O,s:o}", "rollout", view_rollout(e, l), "decisions",
-                            l->decisions, "spec", spec_write(&l->r.spec)));
+        api_reply(req, 200, report);
         return;
     }
-    char *text = view_report(e, l);
-    api_reply_raw(req, 200, "text/markdown; charset=utf-8", str_of(text));
+    bool junit = api_accepts(req, "application/xml");
+    char *text = junit ? report_junit(report) : report_markdown(report);
+    api_reply_raw(req, 200,
+                  junit ? "application/xml; charset=utf-8" : "text/markdown; charset=utf-8",
+                  str_of(text));
     xfree(text);
+    json_decref(report);
 }
 
 void api_rollouts_decisions(struct api_request *req)

@@ -22,8 +22,6 @@ json_t *view_weights_answer(const struct engine *e, const char *service, uint64_
 const char *view_health(const struct conf_service *s);
 
 json_t *view_rollout(const struct engine *e, const struct rollout_entry *l);
-/* What it is and how it came to that, in markdown; malloc'd (xfree). */
-char *view_report(const struct engine *e, const struct rollout_entry *l);
 
 json_t *view_time(uint64_t wall_ms); /* RFC 3339, or null for 0 */
 json_t *view_text(const char *text); /* null for NULL or "" */

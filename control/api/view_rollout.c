@@ -7,9 +7,6 @@
 #include "control/engine/evidence.h"
 #include "control/engine/sampler.h"
 #include "proxy/base/mem.h"
-#include "proxy/base/vec.h"
-
-#include <stdio.h>
 
 static json_t *ms_or_null(bool known, double ms)
 {
@@ -187,105 +184,4 @@ json_t *view_rollout(const struct engine *e, const struct rollout_entry *l)
         "bad_requests", (json_int_t)l->bad, "author", r->author, "created",
         view_time(r->created_ms), "updated", view_time(r->updated_ms), "finished",
         view_time(r->finished_ms), "result", view_result(l));
-}
-
-/* --- the report --- */
-
-struct text {
-    VEC(char) s;
-};
-
-static void say(struct text *t, const char *fmt, ...) PRINTF_LIKE(2, 3);
-static void say(struct text *t, const char *fmt, ...)
-{
-    char room[1024];
-    va_list ap;
-
-    va_start(ap, fmt);
-    int n = vsnprintf(room, sizeof(room), fmt, ap);
-    va_end(ap);
-    for (int i = 0; i < n && i < (int)sizeof(room) - 1; i++)
-        *vec_add(&t->s) = room[i];
-}
-
-static const char *text_of(const json_t *obj, const char *name)
-{
-    const char *s = json_string_value(json_object_get(obj, name));
-
-    return s ? s : "-";
-}
-
-static double number_of(const json_t *obj, const char *name)
-{
-    return json_number_value(json_object_get(obj, name));
-}
-
-static void say_result(struct text *t, const struct rollout_entry *l, const json_t *result)
-{
-    if (!json_is_object(result))
-        return;
-    say(t, "\n## Result: %s\n\n", text_of(result, "verdict"));
-    if (l->r.result.by_judge) {
-        say(t, "- judged by: %s, e-value %.4g of %.4g, excess %.3g points\n",
-            text_of(result, "class"), number_of(result, "evalue"), number_of(result, "limit"),
-            number_of(result, "excess") * 100);
-        say(t, "- first request to verdict: %.1f s\n", number_of(result, "detected_ms") / 1000);
-    }
-    say(t, "- requests exposed to %s: %llu, of which bad: %llu\n", l->r.spec.version,
-        (unsigned long long)l->exposed, (unsigned long long)l->bad);
-    if (l->reverted_us && l->verdict_us)
-        say(t, "- verdict to weight 0 on all workers: %.1f ms\n",
-            number_of(result, "revert_ms"));
-    if (l->reverted_us && l->verdict_us && l->exposed)
-        say(t, "- verdict to the last request begun on %s: %.0f ms\n", l->r.spec.version,
-            number_of(result, "last_request_ms"));
-    if (*l->r.result.reason)
-        say(t, "- reason: %s\n", l->r.result.reason);
-}
-
-static void say_steps(struct text *t, const json_t *steps)
-{
-    size_t i;
-    json_t *s;
-
-    say(t, "\n## Steps\n\n| step | kind | weight | state | started | ended |\n"
-           "|---:|---|---:|---|---|---|\n");
-    json_array_foreach(steps, i, s)
-        say(t, "| %zu | %s | %g %% | %s | %s | %s |\n", i + 1, text_of(s, "kind"),
-            number_of(s, "weight"), text_of(s, "state"), text_of(s, "started"),
-            text_of(s, "ended"));
-}
-
-static void say_classes(struct text *t, const json_t *classes)
-{
-    size_t i;
-    json_t *c;
-
-    say(t, "\n## Evidence\n\n| class | verdict | e-value | limit | stable bad / n "
-           "| canary bad / n |\n|---|---|---:|---:|---:|---:|\n");
-    json_array_foreach(classes, i, c)
-    {
-        const json_t *stable = json_object_get(c, "stable");
-        const json_t *canary = json_object_get(c, "canary");
-        say(t, "| %s | %s | %.4g | %.4g | %.0f / %.0f | %.0f / %.0f |\n", text_of(c, "class"),
-            text_of(c, "verdict"), number_of(c, "evalue"), number_of(c, "limit"),
-            number_of(stable, "bad"), number_of(stable, "n"), number_of(canary, "bad"),
-            number_of(canary, "n"));
-    }
-}
-
-char *view_report(const struct engine *e, const struct rollout_entry *l)
-{
-    json_t *v = view_rollout(e, l);
-    struct text t = {0};
-
-    say(&t, "# %s: %s, %s to %s\n\n", l->r.id, l->r.service, l->r.stable, l->r.spec.version);
-    say(&t, "- state: %s\n- started: %s by %s\n- ended: %s\n", text_of(v, "state"),
-        text_of(v, "created"), text_of(v, "author"), text_of(v, "finished"));
-    say_result(&t, l, json_object_get(v, "result"));
-    say_steps(&t, json_object_get(v, "steps"));
-    say_classes(&t, json_object_get(json_object_get(v, "judge"), "classes"));
-    *vec_add(&t.s) = '\0';
-    json_decref(v);
-    return t.s.v;
 }

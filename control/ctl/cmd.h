@@ -37,6 +37,7 @@ int cmd_rollout_pause(struct ctl *c);
 int cmd_rollout_resume(struct ctl *c);
 int cmd_rollout_abort(struct ctl *c);
 int cmd_rollout_report(struct ctl *c);
+int cmd_handover(struct ctl *c);
 int cmd_rollout_approve(struct ctl *c);
 int cmd_rollout_retry(struct ctl *c);
 int cmd_rollout_decisions(struct ctl *c);

@@ -148,20 +148,45 @@ int cmd_rollout_retry(struct ctl *c)
     return decide(c, "retry");
 }
 
-int cmd_rollout_report(struct ctl *c)
+static int print_report(struct ctl *c, const char *rollout)
 {
-    char *path = ctl_path("/v1/rollouts/%s/report", c->args[0]);
+    char *path = ctl_path("/v1/rollouts/%s/report", rollout);
     struct call call = {.path = path};
     struct answer r;
     int code = CTL_OK;
 
-    call.headers[0] = c->json ? "Accept: application/json" : "Accept: text/markdown";
+    call.headers[0] = c->json                    ? "Accept: application/json"
+                      : ctl_option(c, "--junit") ? "Accept: application/xml"
+                                                 : "Accept: text/markdown";
     if (!client_call(c, &call, &r) || answer_exit(&r) != CTL_OK)
         code = answer_complain(c, &r);
     else
         fwrite(r.body, 1, r.n, c->out);
     answer_release(&r);
     xfree(path);
+    return code;
+}
+
+int cmd_rollout_report(struct ctl *c)
+{
+    return print_report(c, c->args[0]);
+}
+
+int cmd_handover(struct ctl *c)
+{
+    char *path = c->nargs > 0 ? ctl_path("/v1/rollouts?service=%s", c->args[0])
+                              : xasprintf("/v1/rollouts");
+    const char *newest;
+    json_t *doc;
+    int code = client_json(c, "GET", path, NULL, &doc);
+
+    xfree(path);
+    if (code != CTL_OK)
+        return code;
+    newest = ctl_text(json_array_get(json_object_get(doc, "rollouts"), 0), "id");
+    code = newest[0] ? print_report(c, newest)
+                     : ctl_complain(c, CTL_FAILED, "there was no rollout yet");
+    json_decref(doc);
     return code;
 }
 

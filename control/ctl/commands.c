@@ -19,6 +19,10 @@ static const struct ctl_option set_options[] = {
     {"--override", NULL, "even while a rollout owns the weights: pauses it"},
     {NULL, NULL, NULL},
 };
+static const struct ctl_option report_options[] = {
+    {"--junit", NULL, "as JUnit XML"},
+    {NULL, NULL, NULL},
+};
 static const struct ctl_option deploy_options[] = {
     {"--version", "VERSION", "the version that is to get the traffic"},
     {"--endpoint", "HOST:PORT", "register the version with this endpoint first; repeat"},
@@ -124,9 +128,11 @@ const struct ctl_command ctl_commands[] = {
     {"rollout retry", "ROLLOUT", "run the check that failed again", cmd_rollout_retry, 1, 1,
      NULL},
     {"rollout report", "ROLLOUT", "the whole story as markdown", cmd_rollout_report, 1, 1,
-     NULL},
+     report_options},
     {"rollout decisions", "ROLLOUT", "every verdict with its numbers", cmd_rollout_decisions, 1,
      1, NULL},
+    {"handover", "[SERVICE]", "the report of the newest rollout", cmd_handover, 0, 1,
+     report_options},
     {"undo", "SERVICE", "back to the version before, now", cmd_undo, 1, 1, undo_options},
 
     {"judge replay", "FILE", "what a rule would have said of recorded windows; needs no proxy",

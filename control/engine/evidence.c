@@ -97,6 +97,33 @@ void evidence_keep(struct rollout_entry *l, const struct judge_report *report, u
         json_array_remove(l->decisions, 0);
 }
 
+bool evidence_tell(struct rollout_entry *l, const struct rollout *r,
+                   const struct rollout_effects *fx, const char *actor, uint64_t wall_ms)
+{
+    struct judge_report *report;
+    char stamp[CLOCK_STAMP];
+    json_t *row;
+
+    if (!fx->type || json_array_size(l->story) >= ROLLOUTS_STORY)
+        return false;
+    row = json_pack("{s:s,s:s,s:s,s:s,s:i,s:f}", "ts", clock_stamp(stamp, wall_ms), "type",
+                    fx->type, "message", fx->message, "by", actor ? actor : "sluice", "step",
+                    (int)r->step + 1, "weight", r->weight / 100.0);
+    if (l->r.weight > 0) { /* what was known when it was decided */
+        report = xcalloc(1, sizeof(*report));
+        judge_explain(&l->r.judge, report);
+        json_object_set_new(row, "evidence", json_string(report->reason));
+        xfree(report);
+    }
+    json_array_append_new(l->story, row);
+    return true;
+}
+
+void evidence_untell(struct rollout_entry *l)
+{
+    json_array_remove(l->story, json_array_size(l->story) - 1);
+}
+
 /* --- the stored form --- */
 
 static json_t *cursor_write(const struct rollout_cursor *c)
@@ -131,18 +158,20 @@ static void cursor_read(struct rollout_cursor *c, const json_t *doc)
 
 json_t *evidence_save(const struct rollout_entry *l)
 {
-    return json_pack("{s:o,s:I,s:o,s:o,s:I,s:I,s:I,s:I,s:I,s:O}", "machine",
+    return json_pack("{s:o,s:I,s:o,s:o,s:I,s:I,s:I,s:I,s:I,s:O,s:O}", "machine",
                      rollout_write(&l->r), "boot", (json_int_t)l->boot, "stable",
                      cursor_write(&l->stable), "canary", cursor_write(&l->canary), "exposed",
                      (json_int_t)l->exposed, "bad", (json_int_t)l->bad, "verdict_us",
                      (json_int_t)l->verdict_us, "reverted_us", (json_int_t)l->reverted_us,
-                     "reverted_ms", (json_int_t)l->reverted_ms, "decisions", l->decisions);
+                     "reverted_ms", (json_int_t)l->reverted_ms, "decisions", l->decisions,
+                     "story", l->story);
 }
 
 int evidence_load(struct rollout_entry *l, const json_t *doc, uint64_t boot,
                   struct spec_error *err)
 {
     const json_t *decisions = json_object_get(doc, "decisions");
+    const json_t *story = json_object_get(doc, "story");
 
     if (rollout_read(json_object_get(doc, "machine"), &l->r, err) != 0)
         return -1;
@@ -157,5 +186,6 @@ int evidence_load(struct rollout_entry *l, const json_t *doc, uint64_t boot,
     l->reverted_us = number(doc, "reverted_us");
     l->reverted_ms = number(doc, "reverted_ms");
     l->decisions = json_is_array(decisions) ? json_deep_copy(decisions) : json_array();
+    l->story = json_is_array(story) ? json_deep_copy(story) : json_array();
     return 0;
 }

@@ -28,6 +28,12 @@ double evidence_finite(double x);
 void evidence_keep(struct rollout_entry *l, const struct judge_report *report,
                    uint64_t wall_ms);
 
+/* Keep what FX says among the entry's story: R is where it leads to, ACTOR who asked (NULL:
+ * nobody). False: there was nothing to keep, or no room. */
+bool evidence_tell(struct rollout_entry *l, const struct rollout *r,
+                   const struct rollout_effects *fx, const char *actor, uint64_t wall_ms);
+void evidence_untell(struct rollout_entry *l); /* the latest has not happened after all */
+
 /* The entry as the store has it; a new reference. */
 json_t *evidence_save(const struct rollout_entry *l);
 /* 0, or -1 and ERR. L is zeroed by the caller; BOOT is that of the present shared memory. */

@@ -167,6 +167,7 @@ static int carry_out(struct rollouts *rs, struct rollout_entry *l, const struct 
 {
     json_t *doc = m->doc ? m->doc : effects_overlay(rs->engine->desired, next, &m->fx);
     json_t *data = m->fx.type ? effects_data(l, next) : NULL;
+    bool told = evidence_tell(l, next, &m->fx, m->who.actor, m->ev.wall_ms);
     json_t *document = document_of(l, next);
     char *what = m->who.actor
                      ? xasprintf("rollout.%s %s", rollout_event_name(m->ev.type), l->r.id)
@@ -189,6 +190,8 @@ static int carry_out(struct rollouts *rs, struct rollout_entry *l, const struct 
     m->published = publishes && (rc == 0 || c.urgent);
     if (m->fx.set_weight && c.generation)
         l->published = c.generation;
+    if (told && rc != 0 && !c.urgent)
+        evidence_untell(l);
     json_decref(data);
     json_decref(document);
     xfree(what);
@@ -480,6 +483,7 @@ int rollouts_check(struct rollouts *rs, const char *service, const struct spec *
 static void entry_free(struct rollout_entry *l)
 {
     json_decref(l->decisions);
+    json_decref(l->story);
     xfree(l);
 }
 
@@ -497,6 +501,7 @@ static struct rollout_entry *entry_new(struct rollouts *rs, const char *service,
                  clock_wall_ms());
     l->boot = rs->engine->boot;
     l->decisions = json_array();
+    l->story = json_array();
     evidence_begin(l, rs->engine->stats, cell_of(rs, service, l->r.stable),
                    cell_of(rs, service, spec->version));
     return l;

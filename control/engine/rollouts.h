@@ -17,6 +17,7 @@
 #define ROLLOUTS_SETTLE_MS 3000 /* after the end: requests still in flight are counted */
 #define ROLLOUTS_KEPT      200  /* the newest, active ones not counted */
 #define ROLLOUTS_DECISIONS 200  /* newest verdicts kept of each */
+#define ROLLOUTS_STORY     200 /* transitions kept of each; the oldest, later ones are left out */
 
 struct engine;
 struct rollouts;
@@ -41,6 +42,7 @@ struct rollout_entry { /* owned by rollouts; read-only for others */
     uint64_t reverted_ms;         /* the same moment by the wall clock */
     uint64_t saved_ms, judged_ms; /* monotonic: last save, last kept decision */
     json_t *decisions;            /* newest last */
+    json_t *story;                /* its transitions, oldest first */
     bool settling;                /* terminal, numbers still move */
 };
 

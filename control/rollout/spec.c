@@ -349,6 +349,39 @@ static int read_endpoints(struct spec_reader *rd, const char *pointer, const jso
     return 0;
 }
 
+static int read_owners(struct spec_reader *rd, const char *pointer, const json_t *v,
+                       void *target)
+{
+    char where[SPEC_POINTER_MAX];
+
+    if (!json_is_array(v))
+        return spec_fail(rd, pointer, "must be an array of names");
+    for (size_t i = 0; i < json_array_size(v); i++) {
+        spec_at_index(where, pointer, i);
+        if (!json_is_string(json_array_get(v, i)))
+            return spec_fail(rd, where, "must be a name");
+    }
+    return spec_keep_json(rd, pointer, v, target);
+}
+
+static int read_links(struct spec_reader *rd, const char *pointer, const json_t *v,
+                      void *target)
+{
+    char where[SPEC_POINTER_MAX];
+    const char *name;
+    json_t *url;
+
+    if (!json_is_object(v))
+        return spec_fail(rd, pointer, "must be an object of names and URLs");
+    json_object_foreach((json_t *)v, name, url)
+    {
+        spec_at(where, pointer, name);
+        if (!json_is_string(url) || strncmp(json_string_value(url), "http", 4) != 0)
+            return spec_fail(rd, where, "must be a URL, \"http://...\" or \"https://...\"");
+    }
+    return spec_keep_json(rd, pointer, v, target);
+}
+
 /* The smoke checks once more, at 100. */
 static int repeat_smoke(struct spec_reader *rd)
 {
@@ -397,6 +430,8 @@ int spec_read(const struct json_t *doc, struct spec *out, struct spec_error *err
         {"judge", read_judge, out},
         {"bake", read_for, &out->bake_ms},
         {"retain", read_for, &out->retain_ms},
+        {"owners", read_owners, &out->owners},
+        {"links", read_links, &out->links},
     };
 
     memset(out, 0, sizeof(*out));
@@ -491,5 +526,7 @@ struct json_t *spec_write(const struct spec *s)
     json_object_set_new(doc, "judge", judge_json(s));
     json_object_set_new(doc, "bake", json_pack("{s:o}", "for", duration_json(s->bake_ms)));
     json_object_set_new(doc, "retain", json_pack("{s:o}", "for", duration_json(s->retain_ms)));
+    spec_put_json(doc, "owners", s, s->owners);
+    spec_put_json(doc, "links", s, s->links);
     return doc;
 }

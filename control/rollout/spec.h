@@ -16,7 +16,9 @@
  *                {"http": {"name":"tell", "url":"http://127.0.0.1:8000/done"}} ],
  *     "judge": { "mode":"enforce", "alpha":0.01, "certify":0.05, "on_undecided":"hold",
  *                "tolerance":1.0, "max_error_rate":0.05, "unit":"request" },
- *     "bake": {"for":"0s"}, "retain": {"for":"30m"} }
+ *     "bake": {"for":"0s"}, "retain": {"for":"30m"},
+ *     "owners": ["team-shop"], "links": {"dashboard": "https://grafana.example/?v={{version}}"}
+ * }
  *
  * "hold": "5m" is short for {"min":"5m","until":"time"}. "preset": "cautious", "normal" or
  * "fast" stands for steps. Weights rise strictly; the last is 100 and has no hold (bake is the
@@ -102,6 +104,8 @@ struct spec {
     uint32_t text_used;
     char text[SPEC_TEXT];
     uint64_t warmup_ms, bake_ms, retain_ms;
+    uint32_t owners; /* spec_text: a JSON array of names; 0: none */
+    uint32_t links;  /* spec_text: a JSON object of names and URLs; 0: none */
     enum spec_mode mode;
     enum spec_undecided on_undecided;
     struct judge_config judge; /* ranges checked; epochs already set from the steps */

@@ -137,3 +137,9 @@ int spec_keep_json(struct spec_reader *rd, const char *pointer, const json_t *v,
     xfree(text);
     return rc;
 }
+
+void spec_put_json(json_t *doc, const char *name, const struct spec *s, uint32_t offset)
+{
+    if (offset)
+        json_object_set_new(doc, name, json_loads(spec_text(s, offset), 0, NULL));
+}

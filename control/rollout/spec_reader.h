@@ -46,3 +46,5 @@ int spec_keep(struct spec_reader *rd, const char *pointer, const char *text, uin
 /* The same of V's compact JSON text. */
 int spec_keep_json(struct spec_reader *rd, const char *pointer, const json_t *v,
                    uint32_t *offset);
+/* DOC gets what spec_keep_json kept at OFFSET as NAME; nothing for 0. */
+void spec_put_json(json_t *doc, const char *name, const struct spec *s, uint32_t offset);

@@ -369,18 +369,12 @@ static void put_duration(json_t *doc, const char *name, uint64_t ms)
         json_object_set_new(doc, name, json_string(spec_duration_text(text, ms)));
 }
 
-static void put_json(json_t *doc, const char *name, const struct spec *s, uint32_t offset)
-{
-    if (offset)
-        json_object_set_new(doc, name, json_loads(spec_text(s, offset), 0, NULL));
-}
-
 static void put_request(json_t *doc, const struct spec *s, const struct spec_task *task)
 {
-    put_json(doc, "headers", s, task->headers);
+    spec_put_json(doc, "headers", s, task->headers);
     if (task->body)
         json_object_set_new(doc, "body", json_string(spec_text(s, task->body)));
-    put_json(doc, "expect", s, task->expect);
+    spec_put_json(doc, "expect", s, task->expect);
     put_duration(doc, "timeout", task->timeout_ms);
     json_object_set_new(doc, "retries", json_integer(task->retries));
     json_object_set_new(doc, "on_failure", json_string(failure_names[task->on_failure]));
@@ -413,7 +407,7 @@ static json_t *approve_json(const struct spec *s, const struct spec_task *task)
     json_t *doc = json_pack("{s:s,s:i,s:b}", "name", task->name, "need", (int)task->need,
                             "not_author", task->not_author);
 
-    put_json(doc, "of", s, task->of);
+    spec_put_json(doc, "of", s, task->of);
     put_duration(doc, "expires", task->expires_ms);
     return doc;
 }

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import threading
 import time
+from xml.etree import ElementTree
 
 from harness import free_port, story
 
@@ -44,6 +45,12 @@ class Receiver:
             def log_message(self, *_):
                 pass
 
+            def handle(self):  # who asked may be gone
+                try:
+                    super().handle()
+                except OSError:
+                    pass
+
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", free_port()), Handler)
         self.url = "http://127.0.0.1:%d" % self.server.server_port
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
@@ -64,6 +71,32 @@ def approve_as(s, uid, rollout):
     out = subprocess.run(["python3", "-c", script, str(uid), str(s.socket), rollout],
                          capture_output=True, text=True, timeout=60, check=True).stdout
     return int(out.split()[0]), out
+
+
+HEADINGS = ["Deployment Method", "Infrastructure Changes", "Configuration Updates", "Validation Results",
+            "Rollback Instructions", "Monitoring Links", "Decision Log", "Status for Next Session"]
+
+
+def read_reports(t, s, newest):
+    """The newest rollout in every form; a failed one as JUnit."""
+    text = s.ctl("handover").stdout
+    t.check(text.startswith(f"# {newest}: shop, v3 to v2"), text[:200])
+    for heading in HEADINGS:
+        t.check(f"\n## {heading}\n" in text, f"no section {heading}")
+    t.check("- board: https://board.example/shop/v2?{{x}}\n" in text, "links are filled in")
+    t.check("owner: team-shop" in text and "`sluicectl undo shop`" in text, text)
+    report = json.loads(s.ctl("-o", "json", "rollout", "report", newest).stdout)
+    log = report["decision_log"]
+    t.equal([x["type"] for x in log][0], "rollout.started")
+    t.equal([x["type"] for x in log][-1], "rollout.succeeded")
+    t.check({x["kind"] for x in log} == {"strategy", "configuration", "infrastructure", "risk mitigation"}, str(log))
+    t.check(any("hook_unknown" in x["message"] for x in log), "the hold is in it")
+    t.check(all(x["alternatives"] for x in log), "every choice has what else could be")
+    failed = next(x for x in s.api("GET", "/v1/rollouts")["rollouts"] if x["state"] == "reverted")
+    suite = ElementTree.fromstring(s.ctl("rollout", "report", failed["id"], "--junit").stdout)
+    t.equal((suite.get("name"), suite.get("failures")), ("shop v3", "2"), "the rollout and its check")
+    bad = [c.get("name") for c in suite if c.find("failure") is not None]
+    t.equal(bad, [failed["id"], "home"])
 
 
 def tell(t):
@@ -164,7 +197,7 @@ def tell(t):
 
     t.say("the controller dies while hooks run")
     hooks.hold.clear()
-    r = start(version="v2", steps=[
+    r = start(version="v2", owners=["team-shop"], links={"board": "https://board.example/{{service}}/{{version}}?{{x}}"}, steps=[
         {"weight": 10, "hold": "0s"},
         {"http": {"name": "once", "url": hooks.url + "/slow", "timeout": "1m"}}, {"weight": 100}])
     t.eventually("the hook is called", lambda: len(hooks.got["/slow"]) == 1)
@@ -180,6 +213,7 @@ def tell(t):
     types = collections.Counter(e["type"] for e in s.api("GET", "/v1/events?limit=1000")["events"] if e["rollout"] == r["id"])
     t.check(types["rollout.step"] == 3 and types["rollout.holding"] >= 1, f"events: {types}")
     t.no_failures(load)
+    read_reports(t, s, r["id"])
 
 
 story(__doc__, tell)
