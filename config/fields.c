@@ -266,6 +266,17 @@ static const struct field ofrep_fields[] = {
 };
 TABLE(ofrep_table, conf_ofrep, "ofrep", ofrep_fields);
 
+static const struct field client_http2_fields[] = {
+    {"max_concurrent_streams", FIELD_NUMBER, AT(conf_client_http2, max_concurrent_streams),
+     .min = 1, .max = 1000, .fallback = "100",
+     .doc = "Requests under way at the same time on a connection"},
+    {"ping", FIELD_DURATION, AT(conf_client_http2, ping_ms), .max = 24 * HOUR,
+     .fallback = "60s",
+     .doc = "A client with requests under way that is silent for so long is asked for a sign "
+            "of life; one that gives none in the same time is gone; 0s: nobody is asked"},
+};
+TABLE(client_http2_table, conf_client_http2, "http2", client_http2_fields);
+
 static const struct field listener_fields[] = {
     {"address", FIELD_TEXT, FORM_LISTEN, .required = true, AT(conf_listener, address),
      .doc = "Address and port to accept HTTP connections on"},
@@ -290,6 +301,8 @@ static const struct field listener_fields[] = {
             "else it has left, and a request that is not answered yet is given up"},
     {"timeouts", FIELD_GROUP, AT(conf_listener, timeouts), .of = &client_timeouts_table,
      .doc = "Limits on waiting for a client"},
+    {"http2", FIELD_GROUP, AT(conf_listener, http2), .of = &client_http2_table,
+     .doc = "About clients that speak HTTP/2"},
     {"tls", FIELD_GROUP, AT(conf_listener, tls), .of = &listener_tls_table, .marked = true,
      .absent = no_listener_tls, .computed = "plain HTTP", .doc = "Speak TLS here"},
     {"ofrep", FIELD_GROUP, AT(conf_listener, ofrep), .of = &ofrep_table, .marked = true,
@@ -496,8 +509,8 @@ static const struct field mirror_fields[] = {
     {"methods", FIELD_TEXTS, FORM_METHOD, MANY(conf_mirror, methods), .computed = "GET, HEAD",
      .doc = "Methods of the requests that are copied: those that change nothing, unless the "
             "version can take others twice"},
-    {"max_body", FIELD_NUMBER, AT(conf_mirror, max_body), .max = 67108864,
-     .fallback = "16384", .doc = "Bytes of the longest request body that is copied"},
+    {"max_body", FIELD_NUMBER, AT(conf_mirror, max_body), .max = 67108864, .fallback = "16384",
+     .doc = "Bytes of the longest request body that is copied"},
     {"max_requests", FIELD_NUMBER, AT(conf_mirror, max_requests), .min = 1, .max = 100000,
      .fallback = "64",
      .doc = "Copies under way at once, all workers together; meanwhile no others are made"},

@@ -346,6 +346,10 @@ struct conf_ofrep { /* flags for OpenFeature clients, below /ofrep/v1/ */
     struct conf_rate rate;
 };
 
+struct conf_client_http2 {
+    uint64_t max_concurrent_streams, ping_ms;
+};
+
 struct conf_listener {
     struct str name;
     struct str address;              /* as written */
@@ -359,6 +363,7 @@ struct conf_listener {
     unsigned http1_lenient; /* bits 1 << enum stats_violation */
     bool half_close;        /* FIN does not mean that the client left */
     struct conf_client_timeouts timeouts;
+    struct conf_client_http2 http2;
     struct conf_listener_tls tls;
     struct conf_ofrep ofrep;
 };

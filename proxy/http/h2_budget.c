@@ -76,14 +76,20 @@ void h2_budget_sent(struct h2_budget *b)
 static bool see_block(struct h2_budget *b, uint32_t length, uint8_t flags)
 {
     b->block += length;
-    b->in_block = !(flags & FLAG_FIELDS);
+    b->in_last = flags & FLAG_FIELDS;
+    b->in_block = !b->in_last;
     return b->block <= H2_BLOCK_MAX || broken(b, "a header block without end");
 }
 
-static bool see_headers(struct h2_budget *b, uint32_t length, uint8_t flags)
+static bool see_headers(struct h2_budget *b, uint32_t length, uint8_t flags, uint32_t id)
 {
+    b->blocks++;
     b->block = 0;
     b->continuations = 0;
+    if (!h2_numbers_open(&b->numbers, id)) {
+        b->lies = true;
+        return broken(b, "a stream that was passed over");
+    }
     return see_block(b, length, flags);
 }
 
@@ -108,13 +114,16 @@ static bool see(struct h2_budget *b)
 {
     const uint8_t *h = b->head;
     uint32_t length = (uint32_t)h[0] << 16 | (uint32_t)h[1] << 8 | h[2];
+    uint32_t id =
+        ((uint32_t)h[5] << 24 | (uint32_t)h[6] << 16 | (uint32_t)h[7] << 8 | h[8]) & INT32_MAX;
 
     b->skip = length;
+    b->in_last = false;
     switch (h[3]) {
     case DATA:
         return see_data(b, length, h[4]);
     case HEADERS:
-        return see_headers(b, length, h[4]);
+        return see_headers(b, length, h[4], id);
     case CONTINUATION:
         return see_continuation(b, length, h[4]);
     case RST_STREAM:
@@ -122,6 +131,11 @@ static bool see(struct h2_budget *b)
     default:
         return pay(b);
     }
+}
+
+uint32_t h2_budget_in_block(const struct h2_budget *b)
+{
+    return b->in_block || (b->in_last && b->skip) ? b->blocks : 0;
 }
 
 size_t h2_budget_look(struct h2_budget *b, struct str in, uint64_t now_us)

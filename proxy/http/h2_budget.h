@@ -10,6 +10,7 @@
 #pragma once
 #include "proxy/base/check.h"
 #include "proxy/base/str.h"
+#include "proxy/http/h2_numbers.h"
 
 #define H2_CONTROL_MOST  1000 /* frames without use in hand */
 #define H2_CONTROL_RATE  100  /* so many a second come back */
@@ -22,11 +23,15 @@ struct h2_budget {
     uint64_t at_us;  /* when the buckets were filled up last */
     int32_t control; /* tokens left */
     int32_t resets;
+    struct h2_numbers numbers;
     uint32_t skip;  /* bytes up to the next frame header */
     uint32_t block; /* bytes of the header block that is being read */
     uint8_t continuations;
-    bool in_block; /* its end has not come */
-    uint8_t have;  /* of head */
+    uint32_t blocks; /* that began */
+    bool in_block;   /* the last frame of one has not come */
+    bool in_last;    /* it has begun */
+    bool lies;       /* the budget is broken by what no peer may send */
+    uint8_t have;    /* of head */
     uint8_t head[9];
     const char *why; /* NULL: within the budget */
 };
@@ -35,6 +40,8 @@ void h2_budget_init(struct h2_budget *b, uint64_t now_us);
 /* Look at IN, the next bytes of the connection (its preface is part of them). How many of them
  * may be handed to the session: fewer than all when the budget is broken, then `why` is set. */
 size_t h2_budget_look(struct h2_budget *b, struct str in, uint64_t now_us) MUST_CHECK;
+/* The number of the header block that is incomplete; 0: none is. */
+uint32_t h2_budget_in_block(const struct h2_budget *b);
 /* A stream ended by a reset of ours. False: that was one too many. */
 bool h2_budget_reset(struct h2_budget *b);
 void h2_budget_done(struct h2_budget *b); /* an exchange was completed */

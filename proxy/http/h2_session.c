@@ -15,6 +15,8 @@
 
 #define ACKS_MAX 64 /* of PING and SETTINGS that wait to be sent */
 
+static const uint8_t warning[8] = "warning"; /* in the PING behind it */
+
 struct h2_session {
     nghttp2_session *ng;
     const struct h2_events *ev;
@@ -115,7 +117,8 @@ static int on_frame(nghttp2_session *ng, const nghttp2_frame *f, void *arg)
         on_trailers(s, f, stream);
     else if (f->hd.type == NGHTTP2_DATA && stream && (f->hd.flags & NGHTTP2_FLAG_END_STREAM))
         s->ev->end(s->self, stream, STR_NONE);
-    else if (f->hd.type == NGHTTP2_PING && (f->hd.flags & NGHTTP2_FLAG_ACK))
+    else if (f->hd.type == NGHTTP2_PING && (f->hd.flags & NGHTTP2_FLAG_ACK) &&
+             memcmp(f->ping.opaque_data, warning, sizeof(warning)) == 0)
         s->ev->pong(s->self);
     return s->dead ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
 }
@@ -315,6 +318,11 @@ void h2_session_reset(struct h2_session *s, int32_t id, enum h2_code code)
 void h2_session_warn(struct h2_session *s)
 {
     nghttp2_submit_shutdown_notice(s->ng);
+    nghttp2_submit_ping(s->ng, NGHTTP2_FLAG_NONE, warning);
+}
+
+void h2_session_ping(struct h2_session *s)
+{
     nghttp2_submit_ping(s->ng, NGHTTP2_FLAG_NONE, NULL);
 }
 
@@ -337,7 +345,8 @@ static void die(struct h2_session *s)
     s->dead = true;
     if (s->budget.why) {
         s->ev->violation(s->self);
-        nghttp2_session_terminate_session(s->ng, NGHTTP2_ENHANCE_YOUR_CALM);
+        nghttp2_session_terminate_session(s->ng, s->budget.lies ? NGHTTP2_PROTOCOL_ERROR
+                                                                : NGHTTP2_ENHANCE_YOUR_CALM);
     }
 }
 
@@ -373,9 +382,9 @@ bool h2_session_over(const struct h2_session *s)
     return s->dead || (!nghttp2_session_want_read(s->ng) && !nghttp2_session_want_write(s->ng));
 }
 
-bool h2_session_in_head(const struct h2_session *s)
+uint32_t h2_session_in_head(const struct h2_session *s)
 {
-    return s->budget.in_block;
+    return h2_budget_in_block(&s->budget);
 }
 
 /* ---- life ---- */
@@ -397,12 +406,13 @@ static void set_options(nghttp2_option *o)
     nghttp2_option_set_no_auto_window_update(o, 1);
     nghttp2_option_set_no_closed_streams(o, 1);
     nghttp2_option_set_max_outbound_ack(o, ACKS_MAX);
+    nghttp2_option_set_builtin_recv_extension_type(o, NGHTTP2_PRIORITY_UPDATE);
 }
 
-static void announce(struct h2_session *s)
+static void announce(struct h2_session *s, uint32_t streams)
 {
     const nghttp2_settings_entry settings[] = {
-        {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, H2_STREAMS_MAX},
+        {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, streams},
         {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, HEAD_MAX_BYTES},
         {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1},
         {NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1},
@@ -412,7 +422,7 @@ static void announce(struct h2_session *s)
 }
 
 struct h2_session *h2_session_new(const struct h2_events *ev, void *self, struct blocks *blocks,
-                                  uint64_t now_us)
+                                  uint32_t streams, uint64_t now_us)
 {
     struct h2_session *s = xcalloc(1, sizeof(*s));
     nghttp2_session_callbacks *cb;
@@ -428,7 +438,7 @@ struct h2_session *h2_session_new(const struct h2_events *ev, void *self, struct
     ASSERT(nghttp2_session_server_new2(&s->ng, cb, s, o) == 0);
     nghttp2_option_del(o);
     nghttp2_session_callbacks_del(cb);
-    announce(s);
+    announce(s, streams);
     return s;
 }
 

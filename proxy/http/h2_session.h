@@ -15,11 +15,11 @@
 #include "proxy/http/codec.h"
 #include "proxy/http/h2_map.h"
 
-#define H2_STREAMS_MAX 100 /* at once on a connection */
-#define H2_PREFACE     STR("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+#define H2_PREFACE STR("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
 
 enum h2_code { /* RFC 9113 7 */
                H2_NO_ERROR = 0,
+               H2_PROTOCOL_ERROR = 1,
                H2_INTERNAL_ERROR = 2,
                H2_REFUSED = 7,
                H2_CANCEL = 8,
@@ -45,12 +45,13 @@ struct h2_events {
     /* The stream is no more, by both ends or by a reset. */
     void (*closed)(void *self, void *stream);
     void (*violation)(void *self); /* a frame or field was refused inside */
-    void (*pong)(void *self);      /* our PING came back */
+    void (*pong)(void *self);      /* the PING of h2_session_warn came back */
 };
 
 struct h2_session;
+/* STREAMS: how many the peer may have open at once. */
 struct h2_session *h2_session_new(const struct h2_events *ev, void *self, struct blocks *blocks,
-                                  uint64_t now_us);
+                                  uint32_t streams, uint64_t now_us);
 void h2_session_free(struct h2_session *s); /* not from an event; no event follows */
 
 /* Bytes that came. What is wrong with them ends the session by GOAWAY: see h2_session_over. */
@@ -59,7 +60,8 @@ void h2_session_recv(struct h2_session *s, struct str in, uint64_t now_us);
 struct str h2_session_send(struct h2_session *s);
 /* Nothing more will be read, and all has been sent. */
 bool h2_session_over(const struct h2_session *s);
-bool h2_session_in_head(const struct h2_session *s); /* a header block is incomplete */
+/* The number of the header block that is incomplete; 0: none is. */
+uint32_t h2_session_in_head(const struct h2_session *s);
 
 /* Head M of the answer to ID. An interim one may be followed by others; 101 opens a tunnel and
  * is told as 200 (RFC 8441 5). */
@@ -67,6 +69,7 @@ void h2_session_head(struct h2_session *s, int32_t id, const struct message *m);
 void h2_session_more(struct h2_session *s, int32_t id); /* pull has something to give again */
 void h2_session_consume(struct h2_session *s, int32_t id, size_t n);
 void h2_session_reset(struct h2_session *s, int32_t id, enum h2_code code);
+void h2_session_ping(struct h2_session *s); /* to be answered by whoever is there */
 /* Say that the end is near, with a PING behind it; then that no later stream is answered. */
 void h2_session_warn(struct h2_session *s);
 void h2_session_goaway(struct h2_session *s, enum h2_code code);

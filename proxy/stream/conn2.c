@@ -11,12 +11,13 @@
 #include "proxy/http/h2_session.h"
 #include "proxy/stream/metrics.h"
 
-#define CONN2_MAGIC 0x636f6e32u
-#define LANE_MAGIC  0x6c616e65u
-#define OUT_HIGH    131072 /* queued bytes on the socket above which no frames are made */
-#define KEEP_CONNS  256
-#define KEEP_LANES  1024
-#define LANE_HIGH   65536 /* queued bytes of one answer above which data() says enough */
+#define CONN2_MAGIC  0x636f6e32u
+#define LANE_MAGIC   0x6c616e65u
+#define OUT_HIGH     131072 /* queued bytes on the socket above which no frames are made */
+#define KEEP_CONNS   256
+#define KEEP_LANES   1024
+#define STREAMS_MOST 100
+#define LANE_HIGH    65536 /* queued bytes of one answer above which data() says enough */
 
 enum await { AWAIT_NOTHING, AWAIT_STREAM, AWAIT_HEAD, AWAIT_ROOM };
 
@@ -28,8 +29,12 @@ struct conn2 { /* owned by its conn */
     LIST_HEAD(, lane) lanes;
     struct post turn;
     struct deadline grace; /* of a drain */
+    struct deadline ping;  /* the client is silent */
     struct grave grave;
     enum await awaiting; /* what the conn's deadline is for */
+    uint32_t block;      /* AWAIT_HEAD: of which header block */
+    bool heard;          /* something came since `ping` was started */
+    bool asked;          /* and since then nothing, though it was asked for */
     bool ready;          /* lanes have input to pass on, or answers to ask for */
     bool leaving;        /* the client was told */
 };
@@ -504,14 +509,16 @@ static void watch_conn(struct conn2 *h)
 {
     struct conn *c = h->conn;
     struct listener *l = c->listener;
-    enum await now = c->io.out_bytes > OUT_HIGH       ? AWAIT_ROOM
-                     : h2_session_in_head(h->session) ? AWAIT_HEAD
-                     : LIST_EMPTY(&h->lanes)          ? AWAIT_STREAM
-                                                      : AWAIT_NOTHING;
+    uint32_t block = h2_session_in_head(h->session);
+    enum await now = c->io.out_bytes > OUT_HIGH ? AWAIT_ROOM
+                     : block                    ? AWAIT_HEAD
+                     : LIST_EMPTY(&h->lanes)    ? AWAIT_STREAM
+                                                : AWAIT_NOTHING;
 
-    if (now == h->awaiting)
+    if (now == h->awaiting && (now != AWAIT_HEAD || block == h->block))
         return;
     h->awaiting = now;
+    h->block = block;
     if (now == AWAIT_ROOM)
         conn_await_taking(c);
     else
@@ -571,6 +578,8 @@ void conn2_read(struct conn2 *h)
     struct io *io = &h->conn->io;
     struct str in = block_str(io->in);
 
+    h->heard = true;
+    h->asked = false;
     h2_session_recv(h->session, in, loop_now_us(h->plane->loop));
     io->in->start = io->in->end;
     stir(h);
@@ -586,8 +595,10 @@ void conn2_deadline(struct conn2 *h)
     struct conn *c = h->conn;
 
     if (h->awaiting == AWAIT_ROOM) {
-        if (!conn_is_taking(c))
-            conn_close(c);
+        if (conn_is_taking(c))
+            return;
+        conn2_close(h, END_SEND_TIMEOUT);
+        conn_close(c);
         return;
     }
     if (h->awaiting == AWAIT_HEAD)
@@ -595,6 +606,27 @@ void conn2_deadline(struct conn2 *h)
     h2_session_goaway(h->session, h->awaiting == AWAIT_HEAD ? H2_CANCEL : H2_NO_ERROR);
     send_frames(h);
     conn_finish(c);
+}
+
+/* Only a client with streams is asked: without one the idle timeout is near. One that does not
+ * read what is there already has the stall timeout, and would not read this. */
+static void on_silent(void *arg)
+{
+    struct conn2 *h = CAST(conn2, CONN2_MAGIC, arg);
+    struct conn *c = h->conn;
+
+    if (h->asked && h->awaiting != AWAIT_ROOM) {
+        conn2_close(h, END_CLIENT_ABORT);
+        conn_close(c);
+        return;
+    }
+    if (!h->heard && !h->asked && !LIST_EMPTY(&h->lanes)) {
+        h->asked = true;
+        h2_session_ping(h->session);
+        stir(h);
+    }
+    h->heard = false;
+    deadline_start(&h->ping, c->listener->ping);
 }
 
 /* ---- life ---- */
@@ -610,6 +642,12 @@ static void on_grace(void *arg)
     on_pong(arg);
 }
 
+/* A listener that is not in the configuration any more still has clients. */
+static uint32_t streams_of(const struct listener *l)
+{
+    return l->conf ? (uint32_t)l->conf->http2.max_concurrent_streams : STREAMS_MOST;
+}
+
 struct conn2 *conn2_new(struct conn *c)
 {
     struct conn2 *h = slab_get(&c->plane->conn2s);
@@ -617,7 +655,10 @@ struct conn2 *conn2_new(struct conn *c)
     *h = (struct conn2){.magic = CONN2_MAGIC, .conn = c, .plane = c->plane};
     LIST_INIT(&h->lanes);
     deadline_init(&h->grace, on_grace, h);
-    h->session = h2_session_new(&events, h, &c->plane->ios.blocks, loop_now_us(c->plane->loop));
+    deadline_init(&h->ping, on_silent, h);
+    deadline_start(&h->ping, c->listener->ping);
+    h->session = h2_session_new(&events, h, &c->plane->ios.blocks, streams_of(c->listener),
+                                loop_now_us(c->plane->loop));
     c->io.bulk = true;
     deadline_stop(&c->deadline);
     stir(h);
@@ -652,6 +693,7 @@ void conn2_close(struct conn2 *h, enum ending why)
     h->conn = NULL;
     loop_unpost(h->plane->loop, &h->turn);
     deadline_stop(&h->grace);
+    deadline_stop(&h->ping);
     while ((l = LIST_FIRST(&h->lanes)))
         lane_close(l, why);
     loop_bury(h->plane->loop, &h->grave, on_grave, h);

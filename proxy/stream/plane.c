@@ -63,6 +63,7 @@ static void set_timeouts(struct listener *l)
 
     if (l->conf)
         t = l->conf->timeouts;
+    l->ping = deadline_queue(ds, l->conf ? l->conf->http2.ping_ms : 0);
     l->head = deadline_queue(ds, t.head_ms);
     l->idle = deadline_queue(ds, t.idle_ms);
     l->stall = deadline_queue(ds, t.stall_ms);

@@ -39,6 +39,7 @@ struct listener {
     struct tls_server *tls;                     /* a reference; NULL: plain */
     const struct conf_listener *conf;           /* in plane->tables; NULL: not named there */
     struct deadline_queue *head, *idle, *stall; /* for its clients */
+    struct deadline_queue *ping;                /* of HTTP/2 */
 };
 struct listener *listener_ref(struct listener *l);
 void listener_unref(struct listener *l);
