@@ -29,6 +29,10 @@ struct str conf_diags_text(struct arena *a, const struct conf_diags *d);
 /* JSON array of {file,line,column,pointer,message,hint}. Into A. */
 struct str conf_diags_json(struct arena *a, const struct conf_diags *d);
 
+/* Entries that have a pointer only, as what is found out by trying has, get the place that it
+ * has in PATH or its includes; of what is not written there, the place of what is around it. */
+void conf_diags_locate(struct conf_diags *d, const char *path);
+
 /* Read PATH with its includes, variables and all checks. NULL: D has at least one entry. */
 struct conf *conf_load(const char *path, struct conf_diags *d) MUST_CHECK;
 /* The same for a document in memory: no includes, FILE is its name in diagnostics. */

@@ -80,6 +80,14 @@ static void set_place(struct conf_diags *d, struct conf_diag *diag, const struct
     diag->excerpt = arena_str(&d->arena, excerpt_of(line, diag->column));
 }
 
+void diag_place(struct conf_diags *d, struct conf_diag *diag, const struct node *n)
+{
+    if (!n->src)
+        return;
+    diag->file = arena_str(&d->arena, n->src->file);
+    set_place(d, diag, n->src, n->at);
+}
+
 struct conf_diag *diag_at(struct conf_diags *d, const struct node *n, enum diag_where where,
                           const char *fmt, ...)
 {

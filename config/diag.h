@@ -14,6 +14,9 @@ enum diag_where { AT_VALUE, AT_KEY };
 #define DIAGS_SHOWN 100  /* in the finished list */
 #define DIAGS_KEPT  1000 /* collected at most */
 
+/* DIAG is about the value N: its file, line and excerpt. Nothing, if N has no place. */
+void diag_place(struct conf_diags *d, struct conf_diag *diag, const struct node *n);
+
 /* Returns the entry, valid until the next one is added, or NULL above DIAGS_KEPT. */
 struct conf_diag *diag_at(struct conf_diags *d, const struct node *n, enum diag_where where,
                           const char *fmt, ...) PRINTF_LIKE(4, 5);

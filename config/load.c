@@ -234,6 +234,47 @@ struct conf *conf_load(const char *path, struct conf_diags *d)
     return loader_finish(&l, load_files(&l, path), before);
 }
 
+/* What POINTER names in the tree, or as much of it as is there. */
+static const struct node *node_at(const struct node *root, struct str pointer)
+{
+    const struct node *n = root, *c;
+    uint64_t index;
+
+    pointer = str_skip(pointer, 1);
+    while (pointer.n > 0) {
+        struct str token = str_cut(&pointer, '/');
+
+        if (n->kind == NODE_ARRAY && str_to_u64(token, n->n, &index))
+            for (c = n->first; c && index > 0; index--)
+                c = c->next;
+        else
+            c = node_get(n, token);
+        if (!c)
+            break;
+        n = c;
+    }
+    return n;
+}
+
+void conf_diags_locate(struct conf_diags *d, const char *path)
+{
+    struct conf_diags ignored;
+    struct loader l;
+    struct node *root;
+
+    conf_diags_init(&ignored);
+    loader_init(&l, (struct load_mode){.lookup = true}, &ignored);
+    root = load_files(&l, path);
+    for (size_t i = 0; root && i < d->list.n; i++) {
+        struct conf_diag *g = &d->list.v[i];
+
+        if (g->line == 0 && g->pointer.n > 0)
+            diag_place(d, g, node_at(root, g->pointer));
+    }
+    conf_free(loader_finish(&l, NULL, 0));
+    conf_diags_release(&ignored);
+}
+
 struct conf *conf_parse(struct str doc, const char *file, struct conf_diags *d)
 {
     return load_parse((struct load_mode){.lookup = true}, doc, file, d);

@@ -116,7 +116,7 @@ static void put_strings(struct writer *w, const struct field *f, const char *pat
 /* An address, or an object of an address and its weight. */
 static void put_endpoints(struct writer *w, const struct field *f)
 {
-    static const char address[] = "^(.+:[0-9]{1,5}|unix:/.+)$";
+    static const char address[] = "^(.+:[0-9]{1,5}|unix:/.+|srv:_[^.]+[.]_[^.]+[.].+)$";
 
     open_items(w, f);
     writer_open(w, STR("anyOf"), '[');

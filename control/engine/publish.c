@@ -101,7 +101,7 @@ void publish_free(struct publish *p)
 
 static void save(struct publish *p, const struct batch *b)
 {
-    int rc = sys_write_file(p->path, str_of(b->doc), 0640);
+    int rc = sys_write_file(p->path, str_of(b->doc), 0600);
 
     if (rc != 0 && !p->save_failed)
         log_error("cannot save %s: %s; a restart of everything would begin with an older state",

@@ -232,6 +232,8 @@ static void answered(struct conn *c)
 /* An answer of our own, and the last one of this connection. */
 static void refuse(struct conn *c, int status, const char *code, const char *why)
 {
+    static const char methods[] = "Allow: GET, HEAD, POST, PUT, DELETE\r\n";
+    const struct buffer allow = {.p = (char *)(uintptr_t)methods, .n = sizeof(methods) - 1};
     char body[320];
     int n =
         snprintf(body, sizeof(body),
@@ -240,7 +242,7 @@ static void refuse(struct conn *c, int status, const char *code, const char *why
                  STR_ARG(status_reason(status)), status, why, code);
 
     c->close_after = c->refused = true;
-    write_head(c, status, "application/problem+json", n, false, NULL);
+    write_head(c, status, "application/problem+json", n, false, status == 405 ? &allow : NULL);
     buffer_add(&c->out, (struct str){body, (size_t)n});
     if (c->req)
         request_free(c->req);

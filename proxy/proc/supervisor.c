@@ -545,6 +545,7 @@ static void reload(struct supervisor *s)
         log_info("config reloaded from %s", s->options->config);
         send_config(s);
     } else {
+        conf_diags_locate(&d, s->options->config);
         log_diags(&d);
         log_error("config not reloaded, the old one stays: %zu mistakes", d.list.n);
         conf_free(next);
@@ -611,6 +612,7 @@ static int load_material(struct supervisor *s)
 
     conf_diags_init(&d);
     rc = material_load(&s->material, s->conf, &d);
+    conf_diags_locate(&d, s->options->config);
     log_diags(&d);
     conf_diags_release(&d);
     return rc;
@@ -626,8 +628,8 @@ static int open_sockets(struct supervisor *s)
     rc = listeners_update(s->listeners, s->conf, &d, NULL, NULL);
     rc |= apisock_open(&s->apisock, &s->conf->control, &s->user, &d);
     rc |= try_log(s->conf, &s->log_fd, &d);
-    for (size_t i = 0; i < d.list.n; i++)
-        log_error("%.*s", STR_ARG(d.list.v[i].message));
+    conf_diags_locate(&d, s->options->config);
+    log_diags(&d);
     conf_diags_release(&d);
     return rc;
 }

@@ -37,7 +37,12 @@ def tell(t):
         bad["listeners"]["extra"] = {"address": "127.0.0.1:%d" % taken.getsockname()[1]}
         s.write_config(bad)
         problem = s.api("POST", "/v1/config:reload", want=422)
-        t.check("in use" in problem["diagnostics"][0]["message"], f"{problem}")
+        refused = problem["diagnostics"][0]
+        t.check("in use" in refused["message"], f"{problem}")
+        lines = s.config_path.read_text().splitlines()
+        t.check('"address": "%s"' % bad["listeners"]["extra"]["address"] in lines[refused["line"] - 1],
+                f"the place is the address: {refused}")
+        t.check(refused["file"].endswith("sluice.jsonc"), f"{refused}")
 
     s.write_config(good)
     t.equal(s.call("POST", "/v1/config:reload").status, 200)

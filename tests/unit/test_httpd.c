@@ -222,6 +222,8 @@ START_TEST(test_refusals)
     } rows[] = {
         {false, "GET / HTTP/1.1\r\n\r\n", "400 Bad"},
         {false, "GET / HTTP/2.0\r\nHost: x\r\n\r\n", "505 "},
+        {false, "CONNECT x:1 HTTP/1.1\r\nHost: x:1\r\n\r\n",
+         "\r\nAllow: GET, HEAD, POST, PUT, DELETE\r\n"},
         {false, "GET HTTP/1.1\r\nHost: x\r\n\r\n", "400 Bad"},
         {false, "GET  / HTTP/1.1\r\nHost: x\r\n\r\n", "400 Bad"},
         {false, "GET / HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n", "400 Bad"},
