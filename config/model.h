@@ -200,6 +200,14 @@ struct conf_service_tls {   /* how endpoints are spoken to */
     enum conf_verify verify;
 };
 
+/* What workers note for the judge while versions of a service are compared. */
+struct conf_judging {
+    bool on;
+    bool once;          /* only a client's first error counts, not its 1st, 3rd, 7th, ... */
+    uint32_t table;     /* of stats.clients; 0: clients are not told apart */
+    uint64_t epoch;     /* of the table's content */
+    uint64_t warmup_ms; /* an endpoint's latency does not count for so long after it came up */
+};
 struct conf_service {
     struct str name;
     struct conf_version *versions;
@@ -221,6 +229,7 @@ struct conf_service {
     size_t noverrides;
     struct conf_mirror mirror;
     struct str rollout; /* run-time: id of the rollout that owns the weights, or empty */
+    struct conf_judging judging; /* run-time */
 };
 
 enum conf_key_source { CONF_KEY_COOKIE, CONF_KEY_HEADER, CONF_KEY_IP, CONF_KEY_NONE };

@@ -48,11 +48,23 @@ static void write_version(struct writer *w, const struct conf_version *v)
     writer_close(w, '}');
 }
 
+static void write_judging(struct writer *w, const struct conf_judging *j)
+{
+    writer_open(w, STR("judging"), '{');
+    writer_uint(w, STR("table"), j->table);
+    writer_uint(w, STR("epoch"), j->epoch);
+    writer_bool(w, STR("once"), j->once);
+    writer_uint(w, STR("warmup_ms"), j->warmup_ms);
+    writer_close(w, '}');
+}
+
 static void write_service(struct writer *w, const struct conf_service *s)
 {
     writer_open(w, s->name, '{');
     if (s->rollout.n > 0)
         writer_text(w, STR("rollout"), s->rollout);
+    if (s->judging.on)
+        write_judging(w, &s->judging);
     writer_open(w, STR("versions"), '{');
     for (size_t i = 0; i < s->nversions; i++)
         write_version(w, &s->versions[i]);
@@ -202,6 +214,23 @@ static bool move_overrides(struct reader *r, struct conf_service *s,
     return true;
 }
 
+/* What workers note for the judge; nothing when it is not there. */
+static bool read_judging(const struct node *n, struct conf_judging *out)
+{
+    uint64_t table;
+
+    if (!n)
+        return true;
+    if (!read_number(n, STR("table"), STATS_CLIENT_TABLES, &table) ||
+        !read_number(n, STR("epoch"), INT64_MAX, &out->epoch) ||
+        !read_number(n, STR("warmup_ms"), INT64_MAX, &out->warmup_ms) ||
+        !read_flag(n, STR("once"), &out->once))
+        return false;
+    out->table = (uint32_t)table;
+    out->on = true;
+    return true;
+}
+
 static bool read_service(struct reader *r, struct conf_service *s, const struct node *live)
 {
     const struct node *versions = node_get(live, STR("versions"));
@@ -210,6 +239,8 @@ static bool read_service(struct reader *r, struct conf_service *s, const struct 
     if (!is_object(versions))
         return bad(r, "live service without versions", s->name);
     s->rollout = arena_str(&r->c->arena, read_text(live, STR("rollout")));
+    if (!read_judging(node_get(live, STR("judging")), &s->judging))
+        return bad(r, "bad judging", s->name);
     s->versions = arena_zalloc(&r->c->arena, versions->n * sizeof(*s->versions) + 1);
     s->nversions = 0;
     for (const struct node *n = versions->first; n; n = n->next)

@@ -3,6 +3,7 @@
  *
  *   {"format":1,"generation":42,"config":{...effective config...},
  *    "live":{"shop":{"rollout":"r-17",
+ *                    "judging":{"table":1,"epoch":17,"once":false,"warmup_ms":30000},
  *                    "versions":{"v1":{"weight_bp":9000,"cell":1,"age":0,
  *                                      "endpoints":{"127.0.0.1:9001":{"cell":1,"up":false,
  *                                                                     "drain":true}}}}}}}

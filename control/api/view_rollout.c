@@ -100,6 +100,14 @@ static json_t *view_class(const struct judge_finding *f, enum judge_class c)
     return out;
 }
 
+/* Of this step's decisions, in per cent. */
+static json_t *view_split(const struct judge_report *r)
+{
+    return json_pack("{s:f,s:f,s:f,s:f}", "share", 100 * r->share, "asked",
+                     100 * r->share_asked, "evalue", evidence_finite(r->split), "limit",
+                     r->split_limit);
+}
+
 static json_t *view_judge(const struct rollout *r)
 {
     struct judge_report *report = xcalloc(1, sizeof(*report));
@@ -110,11 +118,12 @@ static json_t *view_judge(const struct rollout *r)
         if (report->classes[c].active)
             json_array_append_new(classes,
                                   view_class(&report->classes[c], (enum judge_class)c));
-    json_t *out =
-        json_pack("{s:s,s:s,s:f,s:f,s:s,s:o}", "verdict", judge_verdict_name(r->verdict),
-                  "mode", spec_mode_name(r->spec.mode), "certificate",
-                  evidence_finite(report->certificate), "certificate_limit",
-                  report->certificate_limit, "reason", report->reason, "classes", classes);
+    json_t *out = json_pack(
+        "{s:s,s:s,s:s,s:f,s:f,s:s,s:o,s:o}", "verdict", judge_verdict_name(r->verdict), "mode",
+        spec_mode_name(r->spec.mode), "unit", spec_unit_name(r->spec.judge.clients),
+        "certificate", evidence_finite(report->certificate), "certificate_limit",
+        report->certificate_limit, "reason", report->reason, "split", view_split(report),
+        "classes", classes);
     xfree(report);
     return out;
 }

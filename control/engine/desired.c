@@ -227,6 +227,7 @@ static void merge_service(struct merge *m)
     merge_weights(m);
     merge_overrides(m);
     m->out->mirror.enabled &= conf_version_find(m->out, m->out->mirror.to) >= 0;
+    overlay_judging(m->doc, &m->out->judging);
     m->out->rollout = rollout ? arena_str(m->a, str_of(rollout)) : STR("");
 }
 

@@ -9,6 +9,7 @@
 #include "control/engine/evidence.h"
 #include "control/engine/overlay.h"
 #include "proxy/base/mem.h"
+#include "proxy/base/stats.h"
 
 #include <stdio.h>
 
@@ -108,8 +109,31 @@ static json_t *endpoints_of(const struct spec *spec)
     return list;
 }
 
+uint32_t effects_free_table(const struct desired *d)
+{
+    const struct conf *c = desired_conf(d);
+    uint32_t used = 0, free;
+
+    for (size_t i = 0; i < c->nservices; i++)
+        if (c->services[i].judging.table)
+            used |= 1u << (c->services[i].judging.table - 1);
+    free = ~used;
+    return free ? (uint32_t)__builtin_ctz(free) + 1 : 0;
+}
+_Static_assert(STATS_CLIENT_TABLES == 32, "effects_free_table has a bit for each");
+
+static json_t *judging(const struct desired *d, const struct spec *spec, uint64_t epoch)
+{
+    bool clients = spec->judge.clients != JUDGE_REQUEST;
+
+    return json_pack("{s:i,s:I,s:b,s:I}", "table", clients ? (int)effects_free_table(d) : 0,
+                     "epoch", (json_int_t)epoch, "once",
+                     spec->judge.clients == JUDGE_CLIENT_ONCE, "warmup_ms",
+                     (json_int_t)spec->warmup_ms);
+}
+
 /* The service as it is when the rollout owns it: version known, not drained, way back noted. */
-json_t *effects_at_start(const struct desired *d, const struct rollout *r)
+json_t *effects_at_start(const struct desired *d, const struct rollout *r, uint64_t epoch)
 {
     const struct conf_service *s = desired_service(d, r->service);
     json_t *doc = desired_edit(d, r->service);
@@ -125,6 +149,7 @@ json_t *effects_at_start(const struct desired *d, const struct rollout *r)
     }
     overlay_set_undo(doc, weights);
     overlay_set_rollout(doc, r->id);
+    overlay_set_judging(doc, judging(d, &r->spec, epoch));
     json_decref(weights);
     return doc;
 }

@@ -17,8 +17,11 @@ const struct conf_version *effects_stable(const struct conf_service *s, const ch
 /* The service's overlay with what FX asks for; NULL: nothing. New reference, as the others. */
 json_t *effects_overlay(const struct desired *d, const struct rollout *r,
                         const struct rollout_effects *fx);
-/* As the rollout begins: version known and not drained, way back noted, weights owned. */
-json_t *effects_at_start(const struct desired *d, const struct rollout *r);
+/* As the rollout begins: version known and not drained, way back noted, weights owned, workers
+ * told what to note. EPOCH: a number that no other rollout had. */
+json_t *effects_at_start(const struct desired *d, const struct rollout *r, uint64_t epoch);
+/* A table of clients that no rollout has; 0: all are taken. */
+uint32_t effects_free_table(const struct desired *d);
 /* As it goes on after a pause in which somebody set other weights; NULL: nobody did. */
 json_t *effects_at_resume(const struct desired *d, const struct rollout *r);
 

@@ -16,14 +16,20 @@ static uint64_t advance(uint64_t *cursor, uint64_t total)
     return total >= was ? total - was : total;
 }
 
-static uint64_t take_arm(struct rollout_cursor *c, const struct sampler_totals *t,
-                         struct judge_arm *arm)
+/* A split with a key deals out clients, not requests. */
+static uint64_t take_arm(const struct rollout_entry *l, struct rollout_cursor *c,
+                         const struct sampler_totals *t, struct judge_arm *arm)
 {
+    uint64_t clients = advance(&c->clients, t->judged_clients);
+
     arm->errors = advance(&c->errors, t->errors);
     arm->n = advance(&c->judged, t->judged);
     for (int i = 0; i < HIST_BUCKETS; i++)
-        arm->hist[i] = advance(&c->hist[i], t->first_byte[i]);
+        arm->hist[i] = advance(&c->hist[i], t->judged_time[i]);
+    arm->events = advance(&c->events, t->judged_events);
     arm->assigned = advance(&c->routed, t->routed);
+    if (l->keyed)
+        arm->assigned = l->r.spec.judge.clients == JUDGE_REQUEST ? 0 : clients;
     return advance(&c->taken, t->routed + t->overridden);
 }
 
@@ -33,9 +39,9 @@ void evidence_take(struct rollout_entry *l, const struct stats *stats, uint32_t 
     struct sampler_totals t;
 
     sampler_totals(stats, stable_cell, &t);
-    take_arm(&l->stable, &t, &w->stable);
+    take_arm(l, &l->stable, &t, &w->stable);
     sampler_totals(stats, canary_cell, &t);
-    l->exposed += take_arm(&l->canary, &t, &w->canary);
+    l->exposed += take_arm(l, &l->canary, &t, &w->canary);
     l->bad += w->canary.errors;
 }
 
@@ -132,8 +138,9 @@ static json_t *cursor_write(const struct rollout_cursor *c)
 
     for (int i = 0; i < HIST_BUCKETS; i++)
         json_array_append_new(hist, json_integer((json_int_t)c->hist[i]));
-    return json_pack("{s:I,s:I,s:I,s:I,s:o}", "judged", (json_int_t)c->judged, "errors",
-                     (json_int_t)c->errors, "routed", (json_int_t)c->routed, "taken",
+    return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:o}", "judged", (json_int_t)c->judged, "errors",
+                     (json_int_t)c->errors, "events", (json_int_t)c->events, "clients",
+                     (json_int_t)c->clients, "routed", (json_int_t)c->routed, "taken",
                      (json_int_t)c->taken, "hist", hist);
 }
 
@@ -150,6 +157,8 @@ static void cursor_read(struct rollout_cursor *c, const json_t *doc)
 
     c->judged = number(doc, "judged");
     c->errors = number(doc, "errors");
+    c->events = number(doc, "events");
+    c->clients = number(doc, "clients");
     c->routed = number(doc, "routed");
     c->taken = number(doc, "taken");
     for (size_t i = 0; i < HIST_BUCKETS && i < json_array_size(hist); i++)
@@ -158,10 +167,10 @@ static void cursor_read(struct rollout_cursor *c, const json_t *doc)
 
 json_t *evidence_save(const struct rollout_entry *l)
 {
-    return json_pack("{s:o,s:I,s:o,s:o,s:I,s:I,s:I,s:I,s:I,s:O,s:O}", "machine",
-                     rollout_write(&l->r), "boot", (json_int_t)l->boot, "stable",
-                     cursor_write(&l->stable), "canary", cursor_write(&l->canary), "exposed",
-                     (json_int_t)l->exposed, "bad", (json_int_t)l->bad, "verdict_us",
+    return json_pack("{s:o,s:I,s:b,s:o,s:o,s:I,s:I,s:I,s:I,s:I,s:O,s:O}", "machine",
+                     rollout_write(&l->r), "boot", (json_int_t)l->boot, "keyed", l->keyed,
+                     "stable", cursor_write(&l->stable), "canary", cursor_write(&l->canary),
+                     "exposed", (json_int_t)l->exposed, "bad", (json_int_t)l->bad, "verdict_us",
                      (json_int_t)l->verdict_us, "reverted_us", (json_int_t)l->reverted_us,
                      "reverted_ms", (json_int_t)l->reverted_ms, "decisions", l->decisions,
                      "story", l->story);
@@ -176,6 +185,7 @@ int evidence_load(struct rollout_entry *l, const json_t *doc, uint64_t boot,
     if (rollout_read(json_object_get(doc, "machine"), &l->r, err) != 0)
         return -1;
     l->boot = boot;
+    l->keyed = json_is_true(json_object_get(doc, "keyed"));
     if (number(doc, "boot") == boot) {
         cursor_read(&l->stable, json_object_get(doc, "stable"));
         cursor_read(&l->canary, json_object_get(doc, "canary"));

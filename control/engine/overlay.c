@@ -6,6 +6,8 @@
  */
 #include "control/engine/overlay.h"
 
+#include "proxy/base/stats.h"
+
 #include <string.h>
 
 json_t *overlay_new(void)
@@ -52,6 +54,30 @@ void overlay_set_rollout(json_t *doc, const char *id)
         json_object_set_new(doc, "rollout", json_string(id));
     else
         json_object_del(doc, "rollout");
+    if (!id)
+        json_object_del(doc, "judging");
+}
+
+void overlay_set_judging(json_t *doc, json_t *judging)
+{
+    json_object_set_new(doc, "judging", judging);
+}
+
+void overlay_judging(const json_t *doc, struct conf_judging *out)
+{
+    const json_t *j = json_object_get(doc, "judging");
+    json_int_t table = json_integer_value(json_object_get(j, "table"));
+    json_int_t epoch = json_integer_value(json_object_get(j, "epoch"));
+    json_int_t warmup = json_integer_value(json_object_get(j, "warmup_ms"));
+
+    *out = (struct conf_judging){0};
+    if (!j || table < 0 || table > STATS_CLIENT_TABLES || epoch < 0 || warmup < 0)
+        return;
+    *out = (struct conf_judging){.on = true,
+                                 .once = json_is_true(json_object_get(j, "once")),
+                                 .table = (uint32_t)table,
+                                 .epoch = (uint64_t)epoch,
+                                 .warmup_ms = (uint64_t)warmup};
 }
 
 void overlay_put_version(json_t *doc, const char *version, const json_t *endpoints,

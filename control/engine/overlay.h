@@ -8,12 +8,14 @@
  *    "drain":{"v1":{"127.0.0.1:9002":"operator"}},                     or "rollout"
  *    "ages":{"v1":0,"v2":1},
  *    "weights":{"v1":9000,"v2":1000},"origin":"api","rollout":null,
+ *    "judging":{"table":1,"epoch":17,"once":false,"warmup_ms":30000},
  *    "undo":{"v1":10000}}
  *
  * The store keeps one for each service that was ever changed; desired.h lays it over the file.
  * Weights are hundredths of a per cent. Pure: edits change the document and nothing else.
  */
 #pragma once
+#include "config/model.h"
 #include "proxy/base/check.h"
 
 #include <jansson.h>
@@ -25,8 +27,11 @@ void overlay_set_weights(json_t *doc, const json_t *weights, const char *origin)
 /* Where `undo` goes back to; borrowed. */
 void overlay_set_undo(json_t *doc, const json_t *weights);
 const json_t *overlay_undo(const json_t *doc); /* NULL: nothing yet */
-/* Who owns the weights; NULL: nobody. */
+/* Who owns the weights; NULL: nobody, and nothing is noted for a judge any more. */
 void overlay_set_rollout(json_t *doc, const char *id);
+/* What workers note for the judge (snapshot.h has its members); JUDGING is stolen. */
+void overlay_set_judging(json_t *doc, json_t *judging);
+void overlay_judging(const json_t *doc, struct conf_judging *out); /* off: none, or damaged */
 
 /* Register or replace VERSION. ENDPOINTS: array of addresses; LABELS: object or NULL. */
 void overlay_put_version(json_t *doc, const char *version, const json_t *endpoints,

@@ -19,6 +19,7 @@
 #include "proxy/base/clock.h"
 #include "proxy/base/log.h"
 #include "proxy/base/mem.h"
+#include "proxy/base/stats.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -329,17 +330,6 @@ static void retell_applied(struct rollouts *rs, struct rollout_entry *l)
 
 /* --- ticks --- */
 
-/* A key deals out clients: their requests come to a version in other shares than the weights'.
- */
-static void leave_split_alone(const struct rollouts *rs, const struct rollout_entry *l,
-                              struct judge_window *w)
-{
-    const struct conf_service *s = desired_service(rs->engine->desired, l->r.service);
-
-    if (!s || s->sticky.by != CONF_STICKY_NONE)
-        w->stable.assigned = w->canary.assigned = 0;
-}
-
 static void observe(struct rollouts *rs, struct rollout_entry *l)
 {
     struct engine *e = rs->engine;
@@ -350,7 +340,6 @@ static void observe(struct rollouts *rs, struct rollout_entry *l)
 
     evidence_take(l, e->stats, cell_of(rs, l->r.service, l->r.stable),
                   cell_of(rs, l->r.service, l->r.spec.version), w);
-    leave_split_alone(rs, l, w);
     if (rollout_observe(&l->r, w, wall_ms, report)) {
         if (report->verdict != was || now_ms - l->judged_ms >= 5000) {
             l->judged_ms = now_ms;
@@ -487,19 +476,33 @@ static void entry_free(struct rollout_entry *l)
     xfree(l);
 }
 
-/* Fill CAST's fixed room from the requester. */
+/* Clients are told apart where they are dealt out; elsewhere each request is for itself. */
+static void fit_unit(const struct rollouts *rs, const struct conf_service *s, struct spec *spec)
+{
+    if (s->sticky.by == CONF_STICKY_NONE)
+        spec->judge.clients = JUDGE_REQUEST;
+    if (spec->judge.clients == JUDGE_REQUEST || effects_free_table(rs->engine->desired))
+        return;
+    log_warn("rollout of %s: %d others tell clients apart, this one counts requests", s->name.p,
+             STATS_CLIENT_TABLES);
+    spec->judge.clients = JUDGE_REQUEST;
+}
+
 static struct rollout_entry *entry_new(struct rollouts *rs, const char *service,
                                        const struct spec *spec, const char *actor)
 {
     const struct conf_service *s = desired_service(rs->engine->desired, service);
     struct rollout_entry *l = xcalloc(1, sizeof(*l));
+    struct spec fit = *spec;
     char id[ROLLOUT_ID_MAX];
 
+    fit_unit(rs, s, &fit);
     l->number = rs->last_number + 1;
     snprintf(id, sizeof(id), "r-%llu", (unsigned long long)l->number);
-    rollout_init(&l->r, id, service, effects_stable(s, spec->version)->name.p, actor, spec,
+    rollout_init(&l->r, id, service, effects_stable(s, spec->version)->name.p, actor, &fit,
                  clock_wall_ms());
     l->boot = rs->engine->boot;
+    l->keyed = s->sticky.by != CONF_STICKY_NONE;
     l->decisions = json_array();
     l->story = json_array();
     evidence_begin(l, rs->engine->stats, cell_of(rs, service, l->r.stable),
@@ -533,7 +536,7 @@ const struct rollout_entry *rollouts_start(struct rollouts *rs, const char *serv
     struct rollout_entry *l = entry_new(rs, service, spec, who.actor);
     struct move m = {.ev = {.type = ROLLOUT_START},
                      .who = who,
-                     .doc = effects_at_start(rs->engine->desired, &l->r),
+                     .doc = effects_at_start(rs->engine->desired, &l->r, l->number),
                      .cb = cb,
                      .arg = arg};
     if (step(rs, l, &m) != 0) {

@@ -24,7 +24,7 @@ struct rollouts;
 
 /* Counters of one version as of the last tick. */
 struct rollout_cursor {
-    uint64_t judged, errors, routed;
+    uint64_t judged, errors, events, routed, clients;
     uint64_t taken; /* routed and overridden */
     uint64_t hist[HIST_BUCKETS];
 };
@@ -43,6 +43,7 @@ struct rollout_entry { /* owned by rollouts; read-only for others */
     uint64_t saved_ms, judged_ms; /* monotonic: last save, last kept decision */
     json_t *decisions;            /* newest last */
     json_t *story;                /* its transitions, oldest first */
+    bool keyed;                   /* the split deals out clients, not requests */
     bool settling;                /* terminal, numbers still move */
 };
 

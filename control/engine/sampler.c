@@ -110,6 +110,8 @@ static void add_version(const struct stats_version *v, struct sampler_totals *t)
     for (int i = 0; i < GRPC_STATUS_COUNT; i++)
         t->grpc[i] += stat_get(&v->grpc[i]);
     t->judged += stat_get(&v->judged);
+    t->judged_events += stat_get(&v->judged_events);
+    t->judged_clients += stat_get(&v->judged_clients);
     t->errors += stat_get(&v->errors);
     t->connect_failed += stat_get(&v->connect_failed);
     t->retries += stat_get(&v->retries);
@@ -131,6 +133,7 @@ static void add_version(const struct stats_version *v, struct sampler_totals *t)
         t->duration[i] += stat_get(&v->duration[i]);
         t->first_byte[i] += stat_get(&v->first_byte[i]);
         t->mirror_duration[i] += stat_get(&v->mirror_duration[i]);
+        t->judged_time[i] += stat_get(&v->judged_time[i]);
     }
     t->in_flight += stat_get(&v->in_flight);
     for (int i = 0; i < STATS_NHELD; i++)

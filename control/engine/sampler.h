@@ -43,6 +43,7 @@ struct sampler_totals { /* of one version */
     uint64_t requests;  /* answers sent */
     uint64_t judged, errors, connect_failed, retries, client_aborts;
     uint64_t grpc[GRPC_STATUS_COUNT]; /* calls, by how they ended */
+    uint64_t judged_events, judged_clients, judged_time[HIST_BUCKETS]; /* see stats.h */
     uint64_t pending_overflows, pending_timeouts, hedges, hedges_won;
     uint64_t mirrored[STATS_NMIRROR], mirror_sum_us, mirror_duration[HIST_BUCKETS];
     uint64_t routed, overridden;

@@ -15,6 +15,7 @@
 
 static const char *const until_names[] = {"evidence", "time", "approval"};
 static const char *const mode_names[] = {"enforce", "observe"};
+static const char *const unit_names[] = {"request", "client", "client_once"};
 static const char *const undecided_names[] = {"hold", "advance", "abort"};
 static const char *const strategy_names[] = {"canary", "bluegreen"};
 
@@ -34,6 +35,12 @@ const char *spec_mode_name(enum spec_mode m)
 {
     ASSERT((unsigned)m < SPEC_NMODES);
     return mode_names[m];
+}
+
+const char *spec_unit_name(enum judge_unit u)
+{
+    ASSERT((unsigned)u < JUDGE_NUNITS);
+    return unit_names[u];
 }
 
 const char *spec_undecided_name(enum spec_undecided u)
@@ -118,11 +125,12 @@ static int read_strategy(struct spec_reader *rd, const char *pointer, const json
 
 static int read_unit(struct spec_reader *rd, const char *pointer, const json_t *v, void *target)
 {
-    static const char *const names[] = {"request"};
     unsigned got;
 
-    (void)target;
-    return spec_read_choice(rd, pointer, v, names, ARRAY_LEN(names), &got);
+    if (spec_read_choice(rd, pointer, v, unit_names, JUDGE_NUNITS, &got) < 0)
+        return -1;
+    *(uint32_t *)target = got;
+    return 0;
 }
 
 static int read_chance(struct spec_reader *rd, const char *pointer, const json_t *v,
@@ -157,7 +165,7 @@ static int read_judge(struct spec_reader *rd, const char *pointer, const json_t 
         {"on_undecided", read_undecided, &s->on_undecided},
         {"tolerance", read_tolerance, &s->judge.tolerance},
         {"max_error_rate", read_max_error_rate, &s->judge},
-        {"unit", read_unit, NULL},
+        {"unit", read_unit, &s->judge.clients},
     };
 
     return spec_read_object(rd, pointer, v, fields, ARRAY_LEN(fields));
@@ -439,6 +447,7 @@ int spec_read(const struct json_t *doc, struct spec *out, struct spec_error *err
     out->warmup_ms = 30000;
     out->retain_ms = 1800000;
     judge_defaults(&out->judge);
+    out->judge.clients = JUDGE_CLIENT;
     if (json_object_get(doc, "preset") && json_object_get(doc, "steps"))
         return spec_fail(&rd, "/preset", "stands for steps: give one of the two");
     if (spec_read_object(&rd, "", doc, fields, ARRAY_LEN(fields)) < 0)
@@ -503,7 +512,7 @@ static json_t *judge_json(const struct spec *s)
     json_t *doc = json_pack("{s:s, s:f, s:f, s:s, s:f, s:s}", "mode", spec_mode_name(s->mode),
                             "alpha", s->judge.alpha, "certify", s->judge.certify,
                             "on_undecided", spec_undecided_name(s->on_undecided), "tolerance",
-                            s->judge.tolerance, "unit", "request");
+                            s->judge.tolerance, "unit", spec_unit_name(s->judge.clients));
 
     if (s->judge.ceiling)
         json_object_set_new(doc, "max_error_rate", json_real(s->judge.max_error_rate));

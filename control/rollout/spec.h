@@ -15,14 +15,16 @@
  *                {"weight": 50, "hold": "5m"}, {"weight": 100},
  *                {"http": {"name":"tell", "url":"http://127.0.0.1:8000/done"}} ],
  *     "judge": { "mode":"enforce", "alpha":0.01, "certify":0.05, "on_undecided":"hold",
- *                "tolerance":1.0, "max_error_rate":0.05, "unit":"request" },
+ *                "tolerance":1.0, "max_error_rate":0.05, "unit":"client" },
  *     "bake": {"for":"0s"}, "retain": {"for":"30m"},
  *     "owners": ["team-shop"], "links": {"dashboard": "https://grafana.example/?v={{version}}"}
  * }
  *
  * "hold": "5m" is short for {"min":"5m","until":"time"}. "preset": "cautious", "normal" or
  * "fast" stands for steps. Weights rise strictly; the last is 100 and has no hold (bake is the
- * wait at 100). "version" is the only field without a default besides steps or preset.
+ * wait at 100). "unit" is what counts as one error: of a "client" its 1st, 3rd, 7th, ..., or
+ * its first ("client_once"), where the service's split is sticky; "request" elsewhere and if it
+ * is asked for. "version" is the only field without a default besides steps or preset.
  *
  * "strategy": "bluegreen" is one switch: without steps it is {"weight": 100} alone.
  *
@@ -144,4 +146,5 @@ const char *spec_strategy_name(enum spec_strategy s); /* "canary", "bluegreen" *
 const char *spec_kind_name(enum spec_kind k);         /* "weight", "smoke", "http", "approve" */
 const char *spec_until_name(enum spec_until u);       /* "evidence", "time", "approval" */
 const char *spec_mode_name(enum spec_mode m);         /* "enforce", "observe" */
+const char *spec_unit_name(enum judge_unit u);        /* "request", "client", "client_once" */
 const char *spec_undecided_name(enum spec_undecided u); /* "hold", "advance", "abort" */

@@ -133,6 +133,21 @@ void stats_unmap(struct stats *s)
         munmap(s, sizeof(*s));
 }
 
+struct stats_clients *stats_clients(struct stats *s, uint32_t table, uint64_t epoch)
+{
+    struct stats_clients *c;
+    uint64_t was;
+
+    ASSERT(table >= 1 && table <= STATS_CLIENT_TABLES);
+    c = &s->clients[table - 1];
+    was = atomic_load_explicit(&c->epoch, memory_order_relaxed);
+    if (was != epoch && atomic_compare_exchange_strong(&c->epoch, &was, epoch)) {
+        memset((void *)&c->seen, 0, sizeof(c->seen));
+        memset((void *)&c->errors, 0, sizeof(c->errors));
+    }
+    return c;
+}
+
 /* Add FROM's N counters to TO and zero them. */
 static void fold(stat_t *to, stat_t *from, size_t n)
 {

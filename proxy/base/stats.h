@@ -12,6 +12,7 @@
  * it) and names them in the routing snapshot. Cell 0 is "no version": proxy-made answers.
  */
 #pragma once
+#include "proxy/base/clients.h"
 #include "proxy/base/exemplar.h"
 #include "proxy/base/grpc_status.h"
 
@@ -119,8 +120,11 @@ struct stats_version {
     stat_t overridden;          /* decisions by override or flag */
     stat_t bytes_in, bytes_out; /* bodies: from clients, to clients */
     stat_t duration_sum_us, first_byte_sum_us;
-    stat_t duration[HIST_BUCKETS];   /* whole exchange, head received to last byte sent */
-    stat_t first_byte[HIST_BUCKETS]; /* request forwarded to response head; no connect time */
+    stat_t duration[HIST_BUCKETS];    /* whole exchange, head received to last byte sent */
+    stat_t first_byte[HIST_BUCKETS];  /* request forwarded to response head; no connect time */
+    stat_t judged_time[HIST_BUCKETS]; /* likewise, what the judge takes of it while it looks */
+    stat_t judged_events;             /* of errors, those that count by client */
+    stat_t judged_clients;            /* requests that were their clients' first */
     stat_t last_routed_us; /* gauge-like: clock_mono_us of the latest exchange begun */
     /* gauges: zeroed when the worker dies, never folded */
     stat_t in_flight;
@@ -216,12 +220,25 @@ struct stats_slab {
     struct stats_endpoint endpoints[STATS_ENDPOINTS];
 };
 
+#define STATS_CLIENT_TABLES 32 /* services whose clients can be told apart at a time */
+
+/* The one thing here that many write: whose events were seen, for one rollout. */
+struct stats_clients {
+    _Atomic uint64_t epoch; /* of the rollout; whoever brings another empties the tables */
+    struct clients seen, errors;
+};
+/* Of table I (1..STATS_CLIENT_TABLES), emptied if it is not EPOCH's yet. What others count in
+ * that moment may be lost. */
+struct stats;
+struct stats_clients *stats_clients(struct stats *s, uint32_t table, uint64_t epoch);
+
 struct stats {
     uint32_t magic, workers;
     stat_t fold_seq;        /* odd while the supervisor folds a dead worker's slab */
     stat_t worker_restarts; /* written by the supervisor */
     stat_t controller_restarts;
     struct stats_slab slabs[STATS_MAX_WORKERS + 1];
+    struct stats_clients clients[STATS_CLIENT_TABLES];
 };
 
 /* A sealed-size memfd of sizeof(struct stats), pages appear as they are touched. -1: errno. */

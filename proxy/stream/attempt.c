@@ -9,6 +9,7 @@
 #include "proxy/stream/announce.h"
 #include "proxy/stream/forward.h"
 #include "proxy/stream/hedge.h"
+#include "proxy/stream/judged.h"
 #include "proxy/stream/metrics.h"
 #include "proxy/stream/pending.h"
 #include "proxy/stream/retry.h"
@@ -318,6 +319,7 @@ static void observe_head(struct attempt *a, const struct message *m)
     deadline_stop(&a->patience);
     s->upstream_us = loop_now_us(s->plane->loop) - a->forwarded_us;
     hedge_observe(a);
+    judged_answer(s, a->endpoint);
     if (a->stats)
         stat_add(&a->stats->requests, 1);
     rpc_note_head(s, m);

@@ -1,6 +1,8 @@
 /* metrics.c - what an exchange leaves behind in the worker's slab. */
 #include "proxy/stream/metrics.h"
 
+#include "proxy/stream/judged.h"
+
 static const uint8_t methods[METHOD_COUNT] = {
     [METHOD_OTHER] = STATS_METHOD_OTHER,   [METHOD_GET] = STATS_METHOD_GET,
     [METHOD_HEAD] = STATS_METHOD_HEAD,     [METHOD_POST] = STATS_METHOD_POST,
@@ -62,11 +64,15 @@ static bool judged(const struct stream *s)
 
 static void observe_judge(struct stream *s, struct stats_version *v)
 {
+    bool error =
+        s->status >= 500 || rpc_failed(s) || ending_row(s->why)->blame == BLAME_VERSION;
+
     if (!judged(s))
         return;
     stat_add(&v->judged, 1);
-    if (s->status >= 500 || rpc_failed(s) || ending_row(s->why)->blame == BLAME_VERSION)
+    if (error)
         stat_add(&v->errors, 1);
+    judged_note(s, v, error);
 }
 
 static void observe_time(struct stream *s, struct stats_version *v)

@@ -17,6 +17,7 @@
 #include "proxy/stream/flag_context.h"
 #include "proxy/stream/forward.h"
 #include "proxy/stream/hedge.h"
+#include "proxy/stream/judged.h"
 #include "proxy/stream/limits.h"
 #include "proxy/stream/metrics.h"
 #include "proxy/stream/mirror.h"
@@ -293,6 +294,7 @@ static size_t split(struct stream *s, struct service_row *row)
         key = (struct str){s->key, STICKY_KEY};
     }
     note_key(s, key);
+    judged_key(s, key);
     return split_pick(&row->split, split_point(key, row->salt));
 }
 

@@ -87,17 +87,19 @@ struct stream { /* owned by its conn, from stream_new to stream_finish */
                              hedges */
     unsigned hedges;
     bool overridden;
-    bool trusted;    /* the peer may say who it speaks for */
-    bool hold;       /* the body waits for 100 (Continue) */
-    bool replayable; /* all of the request so far is in memory */
-    bool fresh;      /* the next attempt takes no pooled connection */
-    bool paused;     /* held back by a fault or in QUEUE, PAUSE: so is its body */
-    bool entered;    /* counts as under way on its route */
-    bool minted;     /* send the sticky cookie */
-    uint64_t lb_key; /* hash of who asks; ring_hash only */
-    bool tunnel;     /* the answer was 101: bytes go both ways until one ends */
-    bool hedging;    /* the attempt that begins now is one beside another */
-    bool retrying;   /* counts as a retry under way */
+    bool trusted;        /* the peer may say who it speaks for */
+    bool hold;           /* the body waits for 100 (Continue) */
+    bool replayable;     /* all of the request so far is in memory */
+    bool fresh;          /* the next attempt takes no pooled connection */
+    bool paused;         /* held back by a fault or in QUEUE, PAUSE: so is its body */
+    bool entered;        /* counts as under way on its route */
+    bool minted;         /* send the sticky cookie */
+    uint64_t lb_key;     /* hash of who asks; ring_hash only */
+    uint64_t client_key; /* hash of the split's key, for the judge; 0: none, or nobody asks */
+    bool warming;        /* the answer came of an endpoint in its warm-up */
+    bool tunnel;         /* the answer was 101: bytes go both ways until one ends */
+    bool hedging;        /* the attempt that begins now is one beside another */
+    bool retrying;       /* counts as a retry under way */
     const struct endpoint *tried[CONF_RETRY_ATTEMPTS]; /* compared only */
     struct timer *pause;      /* the arena's; NULL: there never was one */
     struct str endpoint_name; /* of the last attempt; the snapshot's */

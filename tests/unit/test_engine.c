@@ -75,7 +75,7 @@ static void count(struct world *w, uint32_t cell, unsigned requests, unsigned ba
     stat_add(&v->errors, bad);
     stat_add(&v->judged, requests);
     stat_add(&v->routed, requests);
-    stat_add(&v->first_byte[hist_bucket(1000)], requests);
+    stat_add(&v->judged_time[hist_bucket(1000)], requests);
     stat_set(&v->last_routed_us, clock_mono_us());
 }
 

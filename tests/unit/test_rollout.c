@@ -486,8 +486,8 @@ END_TEST
 START_TEST(observe_feeds_the_judge)
 {
     struct life l = life_at_first_step(WARMING);
-    struct judge_window w = {.stable = {.n = 950, .errors = 9},
-                             .canary = {.n = 50, .errors = 25}};
+    struct judge_window w = {.stable = {.n = 950, .errors = 9, .events = 9},
+                             .canary = {.n = 50, .errors = 25, .events = 25}};
     struct judge_report report;
 
     ck_assert(rollout_observe(&l.r, &w, 5, &report));
