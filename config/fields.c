@@ -135,7 +135,7 @@ static const struct word method_words[] = {
     {"PATCH", CONF_METHOD_PATCH},     {"DELETE", CONF_METHOD_DELETE},
     {"OPTIONS", CONF_METHOD_OPTIONS}, {NULL, 0}};
 static const struct word check_words[] = {
-    {"http", CONF_CHECK_HTTP}, {"tcp", CONF_CHECK_TCP}, {NULL, 0}};
+    {"http", CONF_CHECK_HTTP}, {"tcp", CONF_CHECK_TCP}, {"grpc", CONF_CHECK_GRPC}, {NULL, 0}};
 static const struct word auth_words[] = {{"none", CONF_AUTH_NONE},
                                          {"request", CONF_AUTH_REQUEST},
                                          {"require", CONF_AUTH_REQUIRE},
@@ -333,9 +333,13 @@ TABLE(sticky_table, conf_sticky, "sticky", sticky_fields);
 static const struct field health_fields[] = {
     {"by", FIELD_WORD, AT(conf_health, by), .words = check_words, .fallback = "http",
      .doc =
-         "What is asked of an endpoint: a good answer, or only that it accepts a connection"},
+         "What is asked of an endpoint: a good answer, only that it accepts a connection, or "
+         "what the gRPC health protocol says"},
     {"path", FIELD_TEXT, FORM_TARGET, AT(conf_health, path), .fallback = "/",
      .doc = "Asked for with GET; 2xx and 3xx mean healthy"},
+    {"service", FIELD_TEXT, FORM_ANY, AT(conf_health, service),
+     .doc = "Name of the gRPC service that is asked about, at most 200 bytes; absent: the "
+            "server as a whole"},
     {"interval", FIELD_DURATION, AT(conf_health, interval_ms), .min = 100, .max = HOUR,
      .fallback = "1s", .doc = "Time from one check of an endpoint to the next"},
     {"timeout", FIELD_DURATION, AT(conf_health, timeout_ms), .min = 10, .max = 60 * SECOND,

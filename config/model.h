@@ -60,11 +60,13 @@ struct conf_sticky {
     uint64_t ttl_ms; /* Max-Age of a cookie that we mint; 0: session cookie */
 };
 
-enum conf_check { CONF_CHECK_HTTP, CONF_CHECK_TCP };
+enum conf_check { CONF_CHECK_HTTP, CONF_CHECK_TCP, CONF_CHECK_GRPC };
+#define CONF_CHECK_SERVICE 200 /* bytes of the name of a gRPC service */
 struct conf_health {
     bool enabled; /* "health" present */
     enum conf_check by;
     struct str path;
+    struct str service; /* of gRPC; empty: the server as a whole */
     uint64_t interval_ms, timeout_ms;
     uint32_t rise, fall;
 };

@@ -71,10 +71,15 @@ static void check_sticky(struct loader *l, struct conf_service *s, struct node *
 
 static void check_health(struct loader *l, const struct conf_service *s, struct node *n)
 {
-    struct node *path = node_get(n, STR("path"));
+    struct node *path = node_get(n, STR("path")), *service = node_get(n, STR("service"));
 
-    if (path && s->health.by == CONF_CHECK_TCP && !str_eq(s->health.path, STR("/")))
-        (void)diag_at(l->d, path, AT_KEY, "a tcp check has no path");
+    if (path && s->health.by != CONF_CHECK_HTTP && !str_eq(s->health.path, STR("/")))
+        (void)diag_at(l->d, path, AT_KEY, "a %s check has no path",
+                      s->health.by == CONF_CHECK_TCP ? "tcp" : "grpc");
+    if (service && s->health.by != CONF_CHECK_GRPC && s->health.service.n)
+        (void)diag_at(l->d, service, AT_KEY, "only a grpc check has a service");
+    if (service && s->health.service.n > CONF_CHECK_SERVICE)
+        (void)diag_at(l->d, service, AT_VALUE, "longer than %d bytes", CONF_CHECK_SERVICE);
 }
 
 static void check_mirror(struct loader *l, const struct conf_service *s, struct node *n)

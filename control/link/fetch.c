@@ -283,6 +283,8 @@ static void set_options(struct fetch *f, const struct fetch_options *o)
         curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, on_field);
         curl_easy_setopt(c, CURLOPT_HEADERDATA, f);
     }
+    if (o->http2)
+        curl_easy_setopt(c, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE);
     if (o->socket)
         curl_easy_setopt(c, CURLOPT_UNIX_SOCKET_PATH, o->socket);
     if (o->proxy_header)

@@ -25,6 +25,7 @@ struct fetch_options {          /* all of it is copied */
     size_t body_max;            /* bytes kept of the answer; the rest is not waited for */
     size_t headers_max;         /* bytes kept of its fields; more are left out */
     const char *socket; /* connect to this UNIX socket, whatever the URL says; or NULL */
+    bool http2;         /* by ALPN for https, by prior knowledge for http; else HTTP/1.1 */
     bool proxy_header;  /* begin the connection with a PROXY header, version 1 */
     bool connect_only;  /* no request: status 0 and no error when it connected */
     bool unverified;    /* https: whoever answers will do */
@@ -34,7 +35,8 @@ struct fetch_options {          /* all of it is copied */
 struct fetch_result {
     int status;         /* 200; 0: no answer, or none was asked for */
     const char *error;  /* NULL: as asked; else why not: "Connection refused" */
-    struct str headers; /* lines "Name: value" CR LF of the final head; as body */
+    struct str headers; /* lines "Name: value" CR LF of the final head and the trailers; as
+                           body */
     struct str body;    /* valid during the callback */
     bool truncated;     /* there was more than body_max */
     uint64_t took_ms;

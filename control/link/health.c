@@ -7,9 +7,11 @@
 #include "control/link/health.h"
 
 #include "control/link/fetch.h"
+#include "control/link/grpc_health.h"
 #include "proxy/base/hash.h"
 #include "proxy/base/mem.h"
 #include "proxy/base/rng.h"
+#include "proxy/http/grpc.h"
 
 #include <stdio.h>
 
@@ -17,7 +19,8 @@ struct target { /* owned by health; strings behind it */
     struct health *health;
     char *service, *version, *endpoint, *url;
     char *socket;            /* path, or NULL */
-    struct conf_health conf; /* .path is not used: it is part of the url */
+    char *asked;             /* name of a gRPC service, may be empty */
+    struct conf_health conf; /* without its texts: they are in url and asked */
     struct timer timer;
     struct fetch *fetch;
     enum health_state state;
@@ -31,8 +34,9 @@ struct target { /* owned by health; strings behind it */
 };
 
 #define BUCKETS       1024
-#define FIRST_MS      20 /* first checks are spread over this much */
-#define FIRST_MS_EACH 5  /* and this much for each target, at most one interval */
+#define FIRST_MS      20   /* first checks are spread over this much */
+#define FIELDS_MAX    4096 /* bytes of an answer's fields that are looked at */
+#define FIRST_MS_EACH 5    /* and this much for each target, at most one interval */
 
 struct health {
     struct loop *loop;
@@ -103,20 +107,45 @@ static bool note_result(struct target *t, bool ok)
     return t->state != before;
 }
 
+/* Is the answer R, which came with HTTP status 2xx, a good one of gRPC? */
+static bool read_call(struct target *t, const struct fetch_result *r)
+{
+    int status = grpc_status_of_lines(r->headers);
+
+    if (status < 0)
+        snprintf(t->error, sizeof(t->error), "no grpc-status");
+    else if (status != GRPC_OK)
+        snprintf(t->error, sizeof(t->error), "grpc-status %d", status);
+    else if (!grpc_health_serving(r->body))
+        snprintf(t->error, sizeof(t->error), "not serving");
+    else
+        return true;
+    return false;
+}
+
+/* Is R good? If not, T says why. */
+static bool read_answer(struct target *t, const struct fetch_result *r)
+{
+    bool grpc = t->conf.by == CONF_CHECK_GRPC;
+
+    t->error[0] = '\0';
+    if (r->error)
+        snprintf(t->error, sizeof(t->error), "%s", r->error);
+    else if (r->status && (r->status < 200 || r->status >= (grpc ? 300 : 400)))
+        snprintf(t->error, sizeof(t->error), "HTTP %d", r->status);
+    else
+        return !grpc || read_call(t, r);
+    return false;
+}
+
 static void on_answer(void *arg, const struct fetch_result *r)
 {
     struct target *t = arg;
     struct health *h = t->health;
-    bool ok = r->status ? r->status >= 200 && r->status < 400 : !r->error;
+    bool ok = read_answer(t, r);
     struct health_row row;
 
     t->fetch = NULL;
-    if (ok)
-        t->error[0] = '\0';
-    else if (r->status)
-        snprintf(t->error, sizeof(t->error), "HTTP %d", r->status);
-    else
-        snprintf(t->error, sizeof(t->error), "%s", r->error);
     schedule(t);
     if (!note_result(t, ok))
         return;
@@ -124,6 +153,9 @@ static void on_answer(void *arg, const struct fetch_result *r)
     fill_row(t, &row);
     h->cb(h->arg, str_of(t->service), str_of(t->version), str_of(t->endpoint), &row);
 }
+
+static const char *const grpc_headers[] = {"Content-Type: application/grpc", "TE: trailers",
+                                           NULL};
 
 static void on_due(void *arg)
 {
@@ -135,7 +167,15 @@ static void on_due(void *arg)
                               .unverified = true,
                               .proxy_header = t->announced,
                               .socket = t->socket};
+    char room[GRPC_HEALTH_ASK];
 
+    if (t->conf.by == CONF_CHECK_GRPC) {
+        o.http2 = true;
+        o.headers = grpc_headers;
+        o.headers_max = FIELDS_MAX;
+        o.body = grpc_health_ask(room, str_of(t->asked));
+        o.body_max = GRPC_HEALTH_TELL;
+    }
     t->fetch = fetch_start(t->health->fetcher, &o, on_answer, t);
 }
 
@@ -153,6 +193,7 @@ static void target_free(struct target *t)
     xfree(t->endpoint);
     xfree(t->url);
     xfree(t->socket);
+    xfree(t->asked);
     xfree(t);
 }
 
@@ -203,7 +244,7 @@ static void target_configure(struct target *t, const struct conf_service *s,
     bool was = t->conf.enabled;
 
     t->conf = s->health;
-    t->conf.path = STR_NONE;
+    t->conf.path = t->conf.service = STR_NONE;
     t->announced = s->proxy_protocol != CONF_ANNOUNCE_OFF;
     if (!t->conf.enabled) {
         timer_stop(&t->timer);
@@ -214,7 +255,10 @@ static void target_configure(struct target *t, const struct conf_service *s,
         return;
     }
     xfree(t->url);
-    t->url = url_of(e, s->tls.enabled, s->health.path);
+    xfree(t->asked);
+    t->asked = xstrndup(s->health.service.p, s->health.service.n);
+    t->url = url_of(e, s->tls.enabled,
+                    s->health.by == CONF_CHECK_GRPC ? STR(GRPC_HEALTH_PATH) : s->health.path);
     if (was)
         return; /* the check under way or due uses the new url and interval from then on */
     t->good = t->bad = 0;

@@ -1,9 +1,10 @@
 /*
- * health.h - active HTTP health checks: which endpoints may get traffic.
+ * health.h - active health checks: which endpoints may get traffic.
  *
  * Each endpoint of a service with "health" is asked GET path every interval (jittered by a
  * tenth; first checks come soon but spread, so that thousands never burst). 2xx and 3xx are
- * good; anything else, a timeout or no connection is bad.
+ * good; anything else, a timeout or no connection is bad. Or it is asked whether it accepts
+ * connections, or by the gRPC health protocol over HTTP/2: then SERVING is good.
  *
  * A new endpoint is *unknown* and counts as what the caller knew of it (conf_endpoint.up); its
  * first result decides at once. After that RISE good results in a row make it up and FALL bad

@@ -1,4 +1,5 @@
 /* fuzz_grpc.c - values of gRPC fields: what is read can be written and reads the same. */
+#include "control/link/grpc_health.h"
 #include "proxy/base/check.h"
 #include "proxy/http/grpc.h"
 
@@ -41,6 +42,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     ASSERT(told >= -1 && told < GRPC_STATUS_COUNT);
     ASSERT((unsigned)grpc_status_parse(s) < GRPC_STATUS_COUNT);
     (void)grpc_type(s);
+    (void)grpc_health_serving(s);
     check_timeout(s);
     check_message(s);
     free(copy);

@@ -1,4 +1,5 @@
 /* test_grpc.c - statuses, deadlines and messages of gRPC, good ones and others. */
+#include "control/link/grpc_health.h"
 #include "proxy/http/grpc.h"
 #include "tests/unit/unit.h"
 
@@ -130,6 +131,38 @@ START_TEST(test_message)
 }
 END_TEST
 
+START_TEST(test_health_ask)
+{
+    char room[GRPC_HEALTH_ASK], name[GRPC_HEALTH_NAME];
+    struct str s;
+
+    ck_assert(str_eq(grpc_health_ask(room, STR_NONE), STR("\0\0\0\0\0")));
+    ck_assert(str_eq(grpc_health_ask(room, STR("a.B")), STR("\0\0\0\0\5\n\3a.B")));
+    memset(name, 'x', sizeof(name));
+    s = grpc_health_ask(room, (struct str){name, sizeof(name)});
+    ck_assert_uint_eq(s.n, 5 + 3 + sizeof(name));
+    ck_assert_int_eq(memcmp(s.p, "\0\0\0\0\xcb\n\xc8\1xx", 10), 0);
+}
+END_TEST
+
+START_TEST(test_health_serving)
+{
+    ck_assert(grpc_health_serving(STR("\0\0\0\0\2\x08\1")));
+    /* unknown fields around it, and the last one counts */
+    ck_assert(grpc_health_serving(STR("\0\0\0\0\7\x12\1x\x08\2\x08\1")));
+    ck_assert(grpc_health_serving(STR("\0\0\0\0\7\x08\1\x15xxxx")));
+    ck_assert(!grpc_health_serving(STR("\0\0\0\0\2\x08\2")));
+    ck_assert(!grpc_health_serving(STR("\0\0\0\0\0")));       /* UNKNOWN */
+    ck_assert(!grpc_health_serving(STR("\1\0\0\0\2\x08\1"))); /* compressed */
+    ck_assert(!grpc_health_serving(STR("\0\0\0\0\3\x08\1"))); /* cut */
+    ck_assert(!grpc_health_serving(STR("\0\0\0\0\2\x08\1x")));
+    ck_assert(!grpc_health_serving(STR("\0\0\0\0\2\x08\x81")));
+    ck_assert(!grpc_health_serving(STR("\0\0\0\0\4\x08\1\x12\5")));
+    ck_assert(!grpc_health_serving(STR("\0\0\0\0\3\x08\1\x0b"))); /* a group */
+    ck_assert(!grpc_health_serving(STR("")));
+}
+END_TEST
+
 int main(void)
 {
     Suite *s = suite_create("grpc");
@@ -143,5 +176,7 @@ int main(void)
     tcase_add_loop_test(t, test_timeout_parse, 0, sizeof(timeouts) / sizeof(timeouts[0]));
     tcase_add_test(t, test_timeout_write);
     tcase_add_test(t, test_message);
+    tcase_add_test(t, test_health_ask);
+    tcase_add_test(t, test_health_serving);
     return unit_run(s);
 }

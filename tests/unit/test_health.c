@@ -257,7 +257,7 @@ START_TEST(test_tcp_asks_for_a_connection_only)
     struct conf c = {.services = &s, .nservices = 1};
     struct health *h = health_new(w->loop, w->fetcher, 1, on_health, w);
 
-    s.health = (struct conf_health){true, CONF_CHECK_TCP, STR("/"), 10, 500, 2, 3};
+    s.health = (struct conf_health){true, CONF_CHECK_TCP, STR("/"), STR_NONE, 10, 500, 2, 3};
     e.name = STR("one");
     w->status = 503;
     health_configure(h, &c);
