@@ -319,6 +319,39 @@ static bool compile_iteration(struct rule *r, const json_t *args, struct place p
     return true;
 }
 
+/* Buckets that are all literals are read now, the others when they are computed. */
+static void fold_buckets(struct rule *r, struct flag_node *n)
+{
+    const struct flag_node *kids = &r->b->nodes.v[n->kids];
+    uint32_t first = kids[0].op == FLAG_OP_CONST && kids[0].value.kind == FLAG_ARRAY ? 0 : 1;
+    struct flag_buckets *all;
+
+    for (uint32_t i = first; i < n->nkids; i++) {
+        if (kids[i].op != FLAG_OP_CONST)
+            return;
+    }
+    all = arena_alloc(r->b->arena, sizeof(*all) + n->nkids * sizeof(all->b[0]));
+    all->first = first;
+    all->n = n->nkids - first;
+    for (uint32_t i = 0; i < all->n; i++) {
+        if (!flag_bucket_read_pair(&all->b[i], &kids[first + i].value))
+            return; /* the whole is null, whoever asks */
+    }
+    n->buckets = all;
+}
+
+static bool compile_fractional(struct rule *r, const json_t *args, struct place p)
+{
+    if (r->b->bucketing == FLAG_BUCKETING_UNKNOWN)
+        return fail(r->b, "the set's \"bucketing\" is none of v1, v2 and v3");
+    if (!compile_kids(r, args, p))
+        return false;
+    r->b->nodes.v[p.at].local = p.local;
+    if (r->b->nodes.v[p.at].nkids > 0)
+        fold_buckets(r, &r->b->nodes.v[p.at]);
+    return true;
+}
+
 static bool compile_operation(struct rule *r, const char *name, const json_t *args,
                               struct place p)
 {
@@ -332,6 +365,8 @@ static bool compile_operation(struct rule *r, const char *name, const json_t *ar
         r->b->nodes.v[p.at].op = (uint8_t)op;
         if (op >= FLAG_OP_MAP && op <= FLAG_OP_NONE)
             return compile_iteration(r, args, p);
+        if (op == FLAG_OP_FRACTIONAL)
+            return compile_fractional(r, args, p);
         r->b->nodes.v[p.at].local = p.local;
         return compile_kids(r, args, p);
     }

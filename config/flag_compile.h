@@ -14,8 +14,9 @@ struct flag_builder {
     VEC(struct flag_node) nodes;
     struct flag_index slots, keys;   /* names in the arena, tables malloc'd until frozen */
     const struct json_t *evaluators; /* object or NULL */
-    size_t copied;                   /* constants of this rule, in elements */
-    char why[256];                   /* after a failure */
+    enum flag_bucketing bucketing;
+    size_t copied; /* constants of this rule, in elements */
+    char why[256]; /* after a failure */
 };
 
 void flag_builder_init(struct flag_builder *b, struct arena *a);

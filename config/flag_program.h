@@ -7,7 +7,7 @@
  * after compile.
  */
 #pragma once
-#include "config/flag_value.h"
+#include "config/flag_bucket.h"
 #include "config/flagset.h"
 
 #define FLAG_DEPTH         64
@@ -70,6 +70,14 @@ enum flag_op {
         FLAG_NOPS
 };
 
+enum flag_bucketing { /* generations of FRACTIONAL (flag_fractional.h) */
+                      FLAG_BUCKETING_V2,
+                      FLAG_BUCKETING_V1,
+                      FLAG_BUCKETING_V3,
+                      FLAG_BUCKETING_UNKNOWN /* only while a set is compiled: rules with
+                                                FRACTIONAL are bad */
+};
+
 struct flag_node {
     uint8_t op;
     bool local; /* inside map, filter, reduce, all, some or none */
@@ -79,6 +87,7 @@ struct flag_node {
         struct flag_value value;
         struct str path;
         uint32_t slot;
+        const struct flag_buckets *buckets; /* FRACTIONAL; NULL: they have to be computed */
     };
 };
 
@@ -129,6 +138,7 @@ struct flagset {
     const struct flag_def *flags; /* by number of their key in `keys` */
     const struct flag_node *nodes;
     struct flag_index keys, slots;
+    enum flag_bucketing bucketing;
     struct str metadata; /* of the set, as a JSON object; or empty */
     const struct flag_upstream *upstream;
     size_t nupstream;

@@ -12,55 +12,54 @@
 
 #define MAX_DEPTH 64
 
-static bool member_of(const struct flag_value *v, struct str name, struct flag_value *out)
+static const struct flag_value *member_of(const struct flag_value *v, struct str name)
 {
     for (uint32_t i = 0; i < v->n; i++) {
-        if (str_eq(v->members[i].name, name)) {
-            *out = v->members[i].value;
-            return true;
-        }
+        if (str_eq(v->members[i].name, name))
+            return &v->members[i].value;
     }
-    return false;
+    return NULL;
 }
 
-static bool element_of(const struct flag_value *v, struct str name, struct flag_value *out)
+static const struct flag_value *element_of(const struct flag_value *v, struct str name)
 {
     uint64_t i;
 
     if (v->n == 0 || (name.n > 1 && name.p[0] == '0') || !str_to_u64(name, v->n - 1, &i))
-        return false;
-    *out = v->items[i];
-    return true;
+        return NULL;
+    return &v->items[i];
 }
 
-static bool step(const struct flag_value *v, struct str name, struct flag_value *out)
+static const struct flag_value *step(const struct flag_value *v, struct str name)
 {
     switch (v->kind) {
     case FLAG_OBJECT:
-        return member_of(v, name, out);
+        return member_of(v, name);
     case FLAG_ARRAY:
-        return element_of(v, name, out);
+        return element_of(v, name);
     default:
-        return false;
+        return NULL;
     }
 }
 
 bool flag_value_at(const struct flag_value *root, struct str path, struct flag_value *out)
 {
-    struct flag_value at = *root;
+    const struct flag_value *at = root;
     struct str rest = path;
     bool more = path.n > 0;
 
-    while (more) {
+    while (more && at) {
         struct str name = str_cut(&rest, '.');
 
         /* "a." has an empty last name: str_cut leaves REST empty before and after it. */
         more = name.p + name.n < path.p + path.n;
-        if (!step(&at, name, &at))
-            return root->kind == FLAG_OBJECT && member_of(root, path, out);
+        at = step(at, name);
     }
-    *out = at;
-    return true;
+    if (!at && root->kind == FLAG_OBJECT)
+        at = member_of(root, path);
+    if (at)
+        *out = *at;
+    return at != NULL;
 }
 
 static bool from_json(struct arena *a, const json_t *j, struct flag_value *out, int depth);

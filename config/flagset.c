@@ -358,6 +358,21 @@ static const char *check_document(const struct build *m)
     return json_object_size(flags) > FLAGSET_MAX ? "more than 10000 flags" : NULL;
 }
 
+/* As Redis or the metadata says it; the metadata is what flagd keeps. */
+static enum flag_bucketing bucketing_of(const struct build *m)
+{
+    const json_t *j = json_object_get(m->metadata, "bucketing");
+    const char *said;
+
+    j = j ? j : json_object_get(m->doc, "bucketing");
+    said = json_string_value(j);
+    if (!j || (said && (!strcmp(said, "v2") || !*said)))
+        return FLAG_BUCKETING_V2;
+    if (said && !strcmp(said, "v1"))
+        return FLAG_BUCKETING_V1;
+    return said && !strcmp(said, "v3") ? FLAG_BUCKETING_V3 : FLAG_BUCKETING_UNKNOWN;
+}
+
 static void build_set(struct build *m)
 {
     json_t *flags = json_object_get(m->doc, "flags"), *flag;
@@ -372,6 +387,7 @@ static void build_set(struct build *m)
     m->overrides = json_object_get(m->doc, "overrides");
     m->cells = json_object_get(m->doc, "cells");
     flag_builder_init(&m->b, a);
+    m->b.bucketing = m->set->bucketing = bucketing_of(m);
     m->b.evaluators = json_object_get(m->doc, "evaluators");
     m->flags = arena_zalloc(a, (json_object_size(flags) + 1) * sizeof(*m->flags));
     json_object_foreach(flags, key, flag)

@@ -90,22 +90,39 @@ def fresh(args, directory):
                 [json.loads(line) for line in oracle.stdout.splitlines()])
 
 
+def split_by_flag(rows):
+    """ROWS in parts that have each flag key once."""
+    parts = []
+    for r in rows:
+        for seen, part in parts:
+            if r["flag"] not in seen:
+                break
+        else:
+            seen, part = set(), []
+            parts.append((seen, part))
+        seen.add(r["flag"])
+        part.append(r)
+    return [part for _, part in parts]
+
+
 def fractional(args, directory):
     rows = lines(args.dir / "vectors/fractional.jsonl")
-    good = 0
     names = sorted({w[0] for r in rows for w in r["weights"]})
-    doc, asked = {}, []
-    for i, r in enumerate(rows):
-        key = {"cat": [r["flag"], {"var": "targetingKey"}]}
-        doc[f"f{i}"] = {"state": "ENABLED", "variants": {n: n for n in names},
-                        "targeting": {"fractional": [key, *r["weights"]]}}
-        asked.append({"flag": f"f{i}", "context": {"targetingKey": r["targetingKey"]}})
     flags, contexts = directory / "fractional.json", directory / "fractional.jsonl"
-    flags.write_text(json.dumps({"flags": doc}))
-    contexts.write_text("".join(json.dumps(a) + "\n" for a in asked))
-    for r, mine in zip(rows, offline(args, flags, contexts, NOW)):
-        good += mine.get("variant") == r["v2"]
-    note("fractional, second generation", good, len(rows))
+    for generation in ("v1", "v2", "v3"):
+        good = 0
+        for r in rows:  # its flag key counts, and there may be several rules for one
+            r["doc"] = {"state": "ENABLED", "variants": {n: n for n in names},
+                        "targeting": {"fractional": r["weights"]}}
+        for part in split_by_flag(rows):
+            flags.write_text(json.dumps({"metadata": {"bucketing": generation},
+                                         "flags": {r["flag"]: r["doc"] for r in part}}))
+            contexts.write_text("".join(json.dumps(
+                {"flag": r["flag"], "context": {"targetingKey": r["targetingKey"]}}) + "\n"
+                for r in part))
+            for r, mine in zip(part, offline(args, flags, contexts, NOW)):
+                good += mine.get("variant") == (r[generation] or None)
+        note(f"fractional {generation}", good, len(rows))
 
 
 class Loader(BaseHTTPRequestHandler):

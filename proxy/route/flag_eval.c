@@ -8,6 +8,7 @@
 #include "proxy/route/flag_eval.h"
 
 #include "proxy/base/mem.h"
+#include "proxy/route/flag_fractional.h"
 #include "proxy/route/flag_ops.h"
 
 #include <math.h>
@@ -80,9 +81,14 @@ static bool spend(struct run *r, size_t steps)
 
 static struct flag_value eval(struct run *r, uint32_t at);
 
-static struct flag_value kid(struct run *r, node *n, uint32_t i)
+/* Literals, half of all nodes, cost no step: a rule has as many as it was compiled with. */
+static inline struct flag_value kid(struct run *r, node *n, uint32_t i)
 {
-    return i < n->nkids ? eval(r, n->kids + i) : FLAG_VALUE_NULL;
+    node *k = &r->nodes[n->kids + i];
+
+    if (i >= n->nkids)
+        return FLAG_VALUE_NULL;
+    return k->op == FLAG_OP_CONST ? k->value : eval(r, n->kids + i);
 }
 
 static const struct slot *slot_of(struct run *r, uint32_t number)
@@ -386,7 +392,7 @@ static struct flag_value eval_body(struct run *r, node *n, const struct flag_val
     struct flag_value v;
 
     r->element = element;
-    v = kid(r, n, 1);
+    v = eval(r, n->kids + 1); /* a step for each element, whatever the body is */
     r->element = outer;
     return v;
 }
@@ -461,16 +467,46 @@ static struct flag_value eval_sem_ver(struct run *r, node *n)
     return n->nkids == 3 ? flag_op_sem_ver(&r->scratch, &a, &op, &b) : FLAG_VALUE_NULL;
 }
 
-/* The key without one of its own: flag key and targeting key. False: there is none. */
-static bool implicit_key(struct run *r, struct str *key)
+/* The hash of who asks without a key of its own: flag key and targeting key. False: nobody. */
+static bool implicit_hash(struct run *r, uint32_t *hash)
 {
     const struct slot *s = slot_of(r, FLAG_SLOT_KEY);
+    struct flag_value pair[2], both = {.kind = FLAG_ARRAY, .n = 2, .items = pair};
     struct str parts[2] = {r->def->key, {NULL, 0}};
 
     if (!s->found || s->value.kind != FLAG_STRING || s->value.text.n == 0)
         return false;
+    if (r->c->set->bucketing == FLAG_BUCKETING_V3) {
+        pair[0] = flag_text(r->def->key);
+        pair[1] = s->value;
+        *hash = flag_hash_value(&r->scratch, &both);
+        return true;
+    }
     parts[1] = s->value.text;
-    *key = flag_concat(&r->scratch, parts, 2, STR_NONE);
+    *hash = flag_hash_text(flag_concat(&r->scratch, parts, 2, STR_NONE));
+    return true;
+}
+
+/* The hash of who asks; *FIRST is the first bucket. False: the whole is null. */
+static bool fractional_hash(struct run *r, node *n, uint32_t *hash, uint32_t *first)
+{
+    node *key = &r->nodes[n->kids];
+    struct flag_value v;
+
+    *first = 0;
+    if (key->op == FLAG_OP_LIST || (key->op == FLAG_OP_CONST && key->value.kind == FLAG_ARRAY))
+        return implicit_hash(r, hash);
+    v = eval(r, n->kids);
+    if (r->c->set->bucketing == FLAG_BUCKETING_V3) { /* whatever it is */
+        *first = 1;
+        if (v.kind != FLAG_NULL)
+            *hash = flag_hash_value(&r->scratch, &v);
+        return v.kind != FLAG_NULL;
+    }
+    *first = v.kind == FLAG_STRING || v.kind == FLAG_NULL; /* null: as if not written */
+    if (v.kind != FLAG_STRING)
+        return implicit_hash(r, hash);
+    *hash = flag_hash_text(v.text);
     return true;
 }
 
@@ -486,36 +522,26 @@ static bool eval_bucket(struct run *r, uint32_t at, struct flag_bucket *b)
         return flag_bucket_read(b, &v, &weight);
     }
     v = eval(r, at);
-    return v.kind == FLAG_ARRAY && v.n > 0 &&
-           flag_bucket_read(b, &v.items[0], v.n > 1 ? &v.items[1] : NULL);
+    return flag_bucket_read_pair(b, &v);
 }
 
 static struct flag_value eval_fractional(struct run *r, node *n)
 {
-    uint32_t first = 0, count;
+    enum flag_bucketing gen = r->c->set->bucketing;
     struct flag_bucket *buckets;
-    struct str key = STR_NONE;
+    uint32_t first, count, hash;
 
-    if (n->nkids == 0)
+    if (n->nkids == 0 || !fractional_hash(r, n, &hash, &first))
         return FLAG_VALUE_NULL;
-    if (r->nodes[n->kids].op != FLAG_OP_LIST) {
-        struct flag_value v = kid(r, n, 0);
-
-        if (v.kind == FLAG_STRING)
-            key = v.text;
-        first = v.kind == FLAG_STRING || v.kind == FLAG_NULL; /* null: as if not written */
-        if (v.kind != FLAG_STRING && !implicit_key(r, &key))
-            return FLAG_VALUE_NULL;
-    } else if (!implicit_key(r, &key)) {
-        return FLAG_VALUE_NULL;
-    }
+    if (n->buckets && n->buckets->first == first)
+        return flag_fractional_pick(gen, hash, n->buckets->b, n->buckets->n);
     count = n->nkids - first;
     buckets = flag_scratch_take(&r->scratch, count * sizeof(*buckets));
     for (uint32_t i = 0; i < count; i++) {
         if (!buckets || !eval_bucket(r, n->kids + first + i, &buckets[i]))
             return FLAG_VALUE_NULL;
     }
-    return flag_op_fractional(key, buckets, count);
+    return flag_fractional_pick(gen, hash, buckets, count);
 }
 
 /* ---- the walk ---- */

@@ -3,8 +3,6 @@
  */
 #include "proxy/route/flag_ops.h"
 
-#include "proxy/base/hash.h"
-
 #include <math.h>
 
 #define SAFE_INTEGER 9007199254740991u /* versions count no further */
@@ -165,41 +163,6 @@ struct flag_value flag_op_sem_ver(struct flag_scratch *s, const struct flag_valu
         return flag_bool(x.part[0] == y.part[0]);
     if (str_eq(o, STR("~")))
         return flag_bool(x.part[0] == y.part[0] && x.part[1] == y.part[1]);
-    return FLAG_VALUE_NULL;
-}
-
-/* ---- fractional ---- */
-
-bool flag_bucket_read(struct flag_bucket *b, const struct flag_value *variant,
-                      const struct flag_value *weight)
-{
-    b->variant = *variant;
-    b->weight = 1;
-    if (variant->kind == FLAG_ARRAY || variant->kind == FLAG_OBJECT)
-        return false;
-    if (!weight || weight->kind == FLAG_NULL)
-        return true;
-    if (weight->kind != FLAG_NUMBER || weight->number != trunc(weight->number) ||
-        weight->number > INT32_MAX) /* NaN is not its own trunc */
-        return false;
-    b->weight = weight->number > 0 ? (int64_t)weight->number : 0;
-    return true;
-}
-
-struct flag_value flag_op_fractional(struct str key, const struct flag_bucket *b, size_t n)
-{
-    int64_t total = 0, below = 0, at;
-
-    for (size_t i = 0; i < n; i++)
-        total += b[i].weight;
-    if (total <= 0 || total > INT32_MAX)
-        return FLAG_VALUE_NULL;
-    at = (int64_t)(((uint64_t)hash_murmur3(key, 0) * (uint64_t)total) >> 32);
-    for (size_t i = 0; i < n; i++) {
-        below += b[i].weight;
-        if (at < below)
-            return b[i].variant;
-    }
     return FLAG_VALUE_NULL;
 }
 

@@ -15,17 +15,6 @@ struct flag_value flag_op_ends_with(const struct flag_value *s, const struct fla
 struct flag_value flag_op_sem_ver(struct flag_scratch *s, const struct flag_value *a,
                                   const struct flag_value *op, const struct flag_value *b);
 
-/* One bucket of `fractional`; weights that are below 0 count as 0. */
-struct flag_bucket {
-    struct flag_value variant;
-    int64_t weight;
-};
-/* A bucket from its parts; WEIGHT NULL or null: 1. False: the whole operator is null. */
-bool flag_bucket_read(struct flag_bucket *b, const struct flag_value *variant,
-                      const struct flag_value *weight);
-/* Second generation: the first bucket whose sum of weights is above hash * total >> 32. */
-struct flag_value flag_op_fractional(struct str key, const struct flag_bucket *b, size_t n);
-
 /* substr(text, start[, length]): code points, negative ones count from the end. */
 struct flag_value flag_op_substr(struct str text, double start, const double *length);
 /* in: part of a text, element of an array. */
