@@ -52,5 +52,7 @@ const struct api_route api_routes[] = {
 
     {"GET", "/v1/stats", api_stats_get, 0},
     {"GET", "/v1/events", api_events_list, 0},
+    {"GET", "/v1/audit", api_audit_list, 0},
+    {"GET", "/v1/audit/verify", api_audit_verify, 0},
     {NULL, NULL, NULL, 0},
 };

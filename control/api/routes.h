@@ -15,6 +15,7 @@ api_handler api_weights_get, api_weights_put;
 /* api_rollouts.c */
 api_handler api_rollouts_create, api_rollouts_list, api_rollouts_get;
 api_handler api_rollouts_promote, api_rollouts_pause, api_rollouts_resume, api_rollouts_abort;
+api_handler api_audit_list, api_audit_verify;
 api_handler api_rollouts_approve, api_rollouts_retry;
 api_handler api_rollouts_report, api_rollouts_decisions;
 /* api_flags.c */

@@ -38,6 +38,8 @@ int cmd_rollout_resume(struct ctl *c);
 int cmd_rollout_abort(struct ctl *c);
 int cmd_rollout_report(struct ctl *c);
 int cmd_handover(struct ctl *c);
+int cmd_audit_list(struct ctl *c);
+int cmd_audit_verify(struct ctl *c);
 int cmd_rollout_approve(struct ctl *c);
 int cmd_rollout_retry(struct ctl *c);
 int cmd_rollout_decisions(struct ctl *c);

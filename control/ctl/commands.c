@@ -154,6 +154,9 @@ const struct ctl_command ctl_commands[] = {
     {"config schema", "", "JSON Schema of the config file", cmd_config_schema, 0, 0, NULL},
     {"config reload", "", "read the file again; exit 11 when it is bad", cmd_config_reload, 0,
      0, NULL},
+    {"audit list", "", "who changed what", cmd_audit_list, 0, 0, NULL},
+    {"audit verify", "", "is that record as it was written? exit 1 if not", cmd_audit_verify, 0,
+     0, NULL},
     {"events", "", "what happened", cmd_events, 0, 0, events_options},
     {NULL, NULL, NULL, NULL, 0, 0, NULL},
 };

@@ -89,10 +89,10 @@ enum stats_held {
     X(ERROR, "error")   /* answered with 500 or above */                                       \
     X(FAILED, "failed") /* no answer: no endpoint, refused, reset, malformed */                \
     X(TIMEOUT, "timeout")                                                                      \
-    X(BUSY, "busy")       /* not made: too many under way */                                   \
+    X(BUSY, "busy")        /* not made: too many under way */                                  \
     X(MEMORY, "no_memory") /* not made: what is under way holds too much */                    \
-    X(LARGE, "too_large") /* not made: the body */                                             \
-    X(CUT, "cut")         /* the client did not finish its request */
+    X(LARGE, "too_large")  /* not made: the body */                                            \
+    X(CUT, "cut")          /* the client did not finish its request */
 enum stats_mirror {
 #define X(id, name) STATS_MIRROR_##id,
     STATS_MIRRORS(X)

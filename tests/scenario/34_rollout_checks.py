@@ -7,6 +7,7 @@ import http.server
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import threading
 import time
@@ -97,6 +98,18 @@ def read_reports(t, s, newest):
     t.equal((suite.get("name"), suite.get("failures")), ("shop v3", "2"), "the rollout and its check")
     bad = [c.get("name") for c in suite if c.find("failure") is not None]
     t.equal(bad, [failed["id"], "home"])
+
+
+def read_audit(t, s):
+    """Who did what; a byte that somebody changes behind our back is found."""
+    lines = s.ctl("audit", "list").stdout.splitlines()
+    t.check(any("uid 1 (daemon)" in x and "rollout.approve" in x for x in lines), "\n".join(lines))
+    t.equal(s.ctl("audit", "verify").returncode, 0, "the chain holds")
+    row = s.api("GET", "/v1/audit?limit=2")["audit"][1]
+    with sqlite3.connect(t.directory / "state" / "sluice.db", timeout=60) as db:
+        db.execute("UPDATE audit SET why = 'x' WHERE seq = ?", (row["seq"],))
+    broken = s.ctl("audit", "verify")
+    t.equal((broken.returncode, broken.stdout), (1, f"record {row['seq']} is not as it was written\n"))
 
 
 def tell(t):
@@ -214,6 +227,7 @@ def tell(t):
     t.check(types["rollout.step"] == 3 and types["rollout.holding"] >= 1, f"events: {types}")
     t.no_failures(load)
     read_reports(t, s, r["id"])
+    read_audit(t, s)
 
 
 story(__doc__, tell)
