@@ -150,6 +150,10 @@ static const struct word verify_words[] = {
     {"full", CONF_VERIFY_FULL}, {"ca", CONF_VERIFY_CA}, {"none", CONF_VERIFY_NONE}, {NULL, 0}};
 static const struct word protocol_words[] = {
     {"http/1.1", CONF_PROTOCOL_HTTP1}, {"h2", CONF_PROTOCOL_HTTP2}, {NULL, 0}};
+static const struct word upstream_words[] = {{"http/1.1", CONF_UPSTREAM_HTTP1},
+                                             {"h2c", CONF_UPSTREAM_H2C},
+                                             {"h2", CONF_UPSTREAM_H2},
+                                             {NULL, 0}};
 static const struct word lenient_words[] = {{"bare_lf", 1 << STATS_BAD_BARE_LF},
                                             {"obs_fold", 1 << STATS_BAD_OBS_FOLD},
                                             {"ctl_value", 1 << STATS_BAD_FIELD_VALUE},
@@ -317,6 +321,11 @@ static const struct field version_fields[] = {
             "socket file, srv:_service._tcp.domain for SRV records; names are looked up again "
             "and again; or {\"address\", \"weight\"} with a weight of 1 to 1000 beside the "
             "others, which weigh 1"},
+    {"protocol", FIELD_WORD, AT(conf_version, protocol), .words = upstream_words,
+     .fallback = "http/1.1",
+     .doc =
+         "What is spoken to them: http/1.1 with or without TLS, h2c is HTTP/2 without TLS by "
+         "prior knowledge, h2 is HTTP/2 with the TLS of the service, agreed on by ALPN"},
 };
 TABLE(version_table, conf_version, "version", version_fields);
 

@@ -30,10 +30,13 @@ struct conf_endpoint {
     uint32_t cell; /* index into stats_slab.endpoints; 0: not counted */
 };
 
+/* What is spoken to the endpoints of a version. */
+enum conf_upstream { CONF_UPSTREAM_HTTP1, CONF_UPSTREAM_H2C, CONF_UPSTREAM_H2 };
 struct conf_version {
     struct str name;
     struct conf_endpoint *endpoints;
     size_t nendpoints;
+    enum conf_upstream protocol;
     uint32_t weight; /* 0..10000; all versions of a service sum to 10000 */
     uint32_t cell;   /* index into stats_slab.versions; 0: not counted */
     uint32_t age;    /* order of registration: the split puts older versions first */

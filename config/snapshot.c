@@ -41,6 +41,8 @@ static void write_version(struct writer *w, const struct conf_version *v)
     writer_uint(w, STR("weight_bp"), v->weight);
     writer_uint(w, STR("cell"), v->cell);
     writer_uint(w, STR("age"), v->age);
+    if (v->protocol != CONF_UPSTREAM_HTTP1)
+        writer_uint(w, STR("protocol"), v->protocol);
     writer_open(w, STR("endpoints"), '{');
     for (size_t i = 0; i < v->nendpoints; i++)
         write_endpoint(w, &v->endpoints[i]);
@@ -172,7 +174,7 @@ static bool read_version(struct reader *r, const struct node *n, struct conf_ver
 {
     struct arena *a = &r->c->arena;
     const struct node *endpoints = node_get(n, STR("endpoints"));
-    uint64_t weight, cell, age;
+    uint64_t weight, cell, age, protocol = CONF_UPSTREAM_HTTP1;
 
     if (!conf_name_ok(n->key))
         return bad(r, "not the name of a version", n->key);
@@ -180,10 +182,14 @@ static bool read_version(struct reader *r, const struct node *n, struct conf_ver
         !read_number(n, STR("cell"), STATS_VERSIONS - 1, &cell) ||
         !read_number(n, STR("age"), UINT32_MAX, &age) || !is_object(endpoints))
         return bad(r, "version needs weight_bp, cell, age and endpoints", n->key);
+    if (node_get(n, STR("protocol")) &&
+        !read_number(n, STR("protocol"), CONF_UPSTREAM_H2, &protocol))
+        return bad(r, "not a protocol of endpoints", n->key);
     *v = (struct conf_version){.name = arena_str(a, n->key),
                                .weight = (uint32_t)weight,
                                .cell = (uint32_t)cell,
-                               .age = (uint32_t)age};
+                               .age = (uint32_t)age,
+                               .protocol = (enum conf_upstream)protocol};
     v->endpoints = arena_zalloc(a, endpoints->n * sizeof(*v->endpoints) + 1);
     for (const struct node *e = endpoints->first; e; e = e->next)
         if (!read_endpoint(r, e, &v->endpoints[v->nendpoints++]))

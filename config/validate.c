@@ -195,6 +195,32 @@ static void check_service_tls(struct loader *l, const struct conf_service *s, st
         (void)diag_at(l->d, n, AT_KEY, "cert and key belong together");
 }
 
+/* What is spoken to the endpoints must go with how connections to them begin. */
+static void check_protocol(struct loader *l, const struct conf_service *s, struct node *version)
+{
+    const struct conf_version *v = version->target;
+    struct node *n = node_get(version, STR("protocol"));
+
+    if (!n || n->kind != NODE_STRING || v->protocol == CONF_UPSTREAM_HTTP1)
+        return;
+    if (v->protocol == CONF_UPSTREAM_H2 && !s->tls.enabled)
+        (void)diag_at(l->d, n, AT_VALUE,
+                      "\"h2\" needs \"tls\" of the service; \"h2c\" does not");
+    if (v->protocol == CONF_UPSTREAM_H2C && s->tls.enabled)
+        (void)diag_at(l->d, n, AT_VALUE, "with TLS it is \"h2\"");
+    if (s->proxy_protocol != CONF_ANNOUNCE_OFF)
+        (void)diag_at(l->d, n, AT_VALUE,
+                      "connections that many clients share cannot begin with a PROXY header");
+}
+
+static void check_protocols(struct loader *l, const struct conf_service *s,
+                            const struct node *versions)
+{
+    for (struct node *n = versions->first; n; n = n->next)
+        if (n->kind == NODE_OBJECT && n->target)
+            check_protocol(l, s, n);
+}
+
 static void check_services(struct loader *l, const struct node *root)
 {
     struct node *services = node_get(root, STR("services")), *part;
@@ -208,6 +234,8 @@ static void check_services(struct loader *l, const struct node *root)
             check_health(l, n->target, part);
         if ((part = node_get(n, STR("tls"))) && part->kind == NODE_OBJECT && part->target)
             check_service_tls(l, n->target, part);
+        if ((part = node_get(n, STR("versions"))) && part->kind == NODE_OBJECT)
+            check_protocols(l, n->target, part);
         if ((part = node_get(n, STR("mirror"))) && part->kind == NODE_OBJECT)
             check_mirror(l, n->target, part);
         if ((part = node_get(n, STR("overrides"))) && part->kind == NODE_ARRAY)

@@ -106,6 +106,7 @@ static void merge_file_version(struct merge *m, const struct conf_version *from)
     mark_endpoints(m, v);
 }
 
+/* The others of the file show what is spoken in this service. */
 static void merge_own_version(struct merge *m, const char *name, const json_t *def)
 {
     struct conf_version *v = &m->out->versions[m->out->nversions++];
@@ -113,6 +114,8 @@ static void merge_own_version(struct merge *m, const char *name, const json_t *d
     size_t n = json_array_size(endpoints);
 
     *v = (struct conf_version){.name = arena_str(m->a, str_of(name))};
+    if (m->file->nversions)
+        v->protocol = m->file->versions[0].protocol;
     v->endpoints = arena_zalloc(m->a, (n + 1) * sizeof(*v->endpoints));
     for (size_t i = 0; i < n; i++) {
         const char *address = json_string_value(json_array_get(endpoints, i));

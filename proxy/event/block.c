@@ -44,3 +44,57 @@ void block_put(struct blocks *bs, struct block *b)
     bs->used--;
     slab_put(b->large ? &bs->large : &bs->small, b);
 }
+
+static struct block *last_of(struct block_list *list)
+{
+    if (STAILQ_EMPTY(list))
+        return NULL;
+    return (struct block *)(void *)((char *)list->stqh_last -
+                                    offsetof(struct block, link.stqe_next));
+}
+
+void block_list_append(struct blocks *bs, struct block_list *list, struct str s)
+{
+    while (s.n) {
+        struct block *b = last_of(list);
+        size_t n = b ? block_room(b) : 0;
+
+        if (n == 0) {
+            b = block_get(bs, s.n > BLOCK_SMALL);
+            STAILQ_INSERT_TAIL(list, b, link);
+            n = block_room(b);
+        }
+        n = n < s.n ? n : s.n;
+        block_append(b, (struct str){s.p, n});
+        s = str_skip(s, n);
+    }
+}
+
+size_t block_list_take(struct blocks *bs, struct block_list *list, char *to, size_t cap)
+{
+    struct block *b;
+    size_t n = 0;
+
+    while (n < cap && (b = STAILQ_FIRST(list))) {
+        size_t part = b->end - b->start < cap - n ? b->end - b->start : cap - n;
+
+        memcpy(to + n, b->data + b->start, part);
+        n += part;
+        b->start += (uint32_t)part;
+        if (b->start == b->end) {
+            STAILQ_REMOVE_HEAD(list, link);
+            block_put(bs, b);
+        }
+    }
+    return n;
+}
+
+void block_list_drop(struct blocks *bs, struct block_list *list)
+{
+    struct block *b;
+
+    while ((b = STAILQ_FIRST(list))) {
+        STAILQ_REMOVE_HEAD(list, link);
+        block_put(bs, b);
+    }
+}

@@ -54,3 +54,9 @@ static inline void block_append(struct block *b, struct str s)
         memcpy(b->data + b->end, s.p, s.n);
     b->end += (uint32_t)s.n;
 }
+
+/* Copy S behind the last block of LIST, into new ones as needed. */
+void block_list_append(struct blocks *bs, struct block_list *list, struct str s);
+/* Move at most CAP bytes from its beginning to TO; how many. */
+size_t block_list_take(struct blocks *bs, struct block_list *list, char *to, size_t cap);
+void block_list_drop(struct blocks *bs, struct block_list *list); /* empty it */

@@ -97,9 +97,12 @@ struct tls_session;
  * tells that the handshake is over, IO_ERROR that it failed. SERVER gets one more reference. */
 void io_accept_tls(struct io *io, struct tls_server *server);
 /* HOST: the peer as configured, for its certificate. SESSION: room for what resumes the next
- * connection; CLIENT and SESSION outlive the io. False: CLIENT cannot speak yet, close it. */
+ * connection; CLIENT and SESSION outlive the io. PROTOCOL (a bit of tls_protocol) is offered by
+ * ALPN. False: CLIENT cannot speak yet, close it. */
 bool io_connect_tls(struct io *io, struct tls_client *client, struct tls_session *session,
-                    struct str host) MUST_CHECK;
+                    struct str host, unsigned protocol) MUST_CHECK;
+/* After IO_OPEN: what was agreed on by ALPN, a bit of tls_protocol; 0: nothing. */
+unsigned io_tls_protocol(const struct io *io);
 
 struct io_tls_facts {    /* of a server's side */
     const char *version; /* "TLSv1.3" */

@@ -144,9 +144,9 @@ void io_accept_tls(struct io *io, struct tls_server *server)
 }
 
 bool io_connect_tls(struct io *io, struct tls_client *client, struct tls_session *session,
-                    struct str host)
+                    struct str host, unsigned protocol)
 {
-    SSL *ssl = tls_client_ssl_new(client, session, host);
+    SSL *ssl = tls_client_ssl_new(client, session, host, protocol);
     struct io_tls *t;
 
     if (!ssl)
@@ -155,6 +155,11 @@ bool io_connect_tls(struct io *io, struct tls_client *client, struct tls_session
     *t = (struct io_tls){.client = client, .session = session};
     attach(io, t, ssl);
     return true;
+}
+
+unsigned io_tls_protocol(const struct io *io)
+{
+    return tls_protocol_of(io->tls->ssl);
 }
 
 void io_tls_farewell(struct io *io)

@@ -79,19 +79,14 @@ static void digest_spec(const struct tls_upstream_spec *s,
         ASSERT(EVP_DigestUpdate(c, &texts[i].n, sizeof(texts[i].n)) == 1 &&
                (texts[i].n == 0 || EVP_DigestUpdate(c, texts[i].p, texts[i].n) == 1));
     ASSERT(EVP_DigestUpdate(c, &s->verify, sizeof(s->verify)) == 1 &&
-           EVP_DigestUpdate(c, &s->protocols, sizeof(s->protocols)) == 1 &&
            EVP_DigestFinal_ex(c, out, NULL) == 1);
     EVP_MD_CTX_free(c);
 }
 
 static bool client_setup(SSL_CTX *ctx, const struct tls_upstream_spec *s, struct tls_fault *why)
 {
-    unsigned char protocols[TLS_PROTOCOLS_ROOM];
-    size_t n = tls_protocols_write(s->protocols, protocols);
-
     tls_ctx_init(ctx);
     ASSERT(tls_use_crypto(ctx, &(struct tls_listener_spec){0}, why));
-    ASSERT(SSL_CTX_set_alpn_protos(ctx, protocols, (unsigned)n) == 0);
     SSL_CTX_set_session_cache_mode(ctx,
                                    SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL_STORE);
     SSL_CTX_sess_set_new_cb(ctx, on_session);
@@ -151,14 +146,18 @@ static bool set_peer_name(const struct tls_client *c, SSL *ssl, struct str host)
            (c->verify != TLS_VERIFY_FULL || SSL_set1_host(ssl, text) == 1);
 }
 
-SSL *tls_client_ssl_new(struct tls_client *c, struct tls_session *room, struct str host)
+SSL *tls_client_ssl_new(struct tls_client *c, struct tls_session *room, struct str host,
+                        unsigned protocol)
 {
+    unsigned char protocols[TLS_PROTOCOLS_ROOM];
+    size_t n = tls_protocols_write(protocol, protocols);
     SSL *ssl = c->ctx ? SSL_new(c->ctx) : NULL;
 
     if (!ssl || !set_peer_name(c, ssl, host)) {
         SSL_free(ssl);
         return NULL;
     }
+    ASSERT(SSL_set_alpn_protos(ssl, protocols, (unsigned)n) == 0);
     SSL_set_app_data(ssl, room);
     if (room->session && room->epoch == c->epoch)
         SSL_set_session(ssl, room->session);

@@ -47,5 +47,7 @@ struct tls_server_ssl { /* filled in while the ClientHello is read; the io_tls b
 /* A fresh connection. The SSL's app data must be a tls_server_ssl, or for a client the room
  * for its session; it stays valid as long as the SSL. */
 SSL *tls_server_ssl_new(struct tls_server *s, struct tls_server_ssl *of);
-/* HOST: the endpoint's name or address as written. NULL: there is nothing to speak with. */
-SSL *tls_client_ssl_new(struct tls_client *c, struct tls_session *room, struct str host);
+/* HOST: the endpoint's name or address as written; PROTOCOL is offered. NULL: there is nothing
+ * to speak with. */
+SSL *tls_client_ssl_new(struct tls_client *c, struct tls_session *room, struct str host,
+                        unsigned protocol);

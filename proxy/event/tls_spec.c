@@ -100,7 +100,6 @@ static void walk_upstream(struct walk *w, struct tls_upstream_spec *u)
     walk_text(w, &u->key);
     walk_text(w, &u->server_name);
     walk_number(w, &u->verify);
-    walk_number(w, &u->protocols);
 }
 
 static void walk_spec(struct walk *w, struct tls_spec *s)

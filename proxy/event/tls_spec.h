@@ -38,7 +38,6 @@ struct tls_upstream_spec { /* of one service */
     struct str cert, key;   /* PEM of our own certificate; empty: none */
     struct str server_name; /* to ask for and to verify; empty: the endpoint's own name */
     uint32_t verify;        /* enum tls_verify */
-    uint32_t protocols;     /* bits of tls_protocol that are offered */
 };
 
 struct tls_spec {

@@ -28,6 +28,12 @@ void h2_fields_begin(struct h2_fields *f, struct blocks *blocks, bool trailer)
     f->line = f->text->end;
 }
 
+void h2_fields_begin_answer(struct h2_fields *f, struct blocks *blocks)
+{
+    h2_fields_begin(f, blocks, false);
+    f->answer = true;
+}
+
 void h2_fields_release(struct h2_fields *f)
 {
     if (!f->blocks)
@@ -93,6 +99,10 @@ static void add_pseudo(struct h2_fields *f, struct str name, struct str value)
         fault(f, 400, STATS_BAD_REQUEST_LINE, "a pseudo field in a wrong place");
     else if (value.n == 0)
         fault(f, 400, STATS_BAD_REQUEST_LINE, "an empty pseudo field");
+    else if (f->answer && str_eq(name, STR(":status")))
+        keep(f, &f->answered, value);
+    else if (f->answer)
+        fault(f, 502, STATS_BAD_RESPONSE, "a pseudo field of requests");
     else if (str_eq(name, STR(":method")))
         keep(f, &f->method, value);
     else if (str_eq(name, STR(":path")))
@@ -141,7 +151,21 @@ static void check_pseudo(struct h2_fields *f)
         fault(f, 400, STATS_BAD_HOST, "not a host");
 }
 
-/* Pseudo fields are over: the request line and Host. */
+static void begin_answer(struct h2_fields *f)
+{
+    struct str status = text_of(f, f->answered);
+
+    if (f->answered.n != 3)
+        fault(f, 502, STATS_BAD_RESPONSE, "not a status");
+    if (f->status || !room(f, status.n + 16))
+        return;
+    f->line = f->text->end;
+    put(f, STR("HTTP/1.1 "));
+    put(f, text_of(f, f->answered));
+    put(f, STR(" \r\n"));
+}
+
+/* Pseudo fields are over: the request line and Host, or the status line. */
 static void begin_lines(struct h2_fields *f)
 {
     size_t n = f->method.n + f->path.n + f->authority.n + 96;
@@ -149,6 +173,10 @@ static void begin_lines(struct h2_fields *f)
     f->regular = true;
     if (f->trailer)
         return;
+    if (f->answer) {
+        begin_answer(f);
+        return;
+    }
     check_pseudo(f);
     if (f->status || !room(f, n))
         return;
@@ -192,6 +220,8 @@ static void add_host(struct h2_fields *f, struct str value)
 /* RFC 9113 8.2.2: what is about one connection does not exist here. */
 static void add_known(struct h2_fields *f, enum field_id id, struct str name, struct str value)
 {
+    if (f->answer && (id == FIELD_COOKIE || id == FIELD_HOST || id == FIELD_TE))
+        id = FIELD_OTHER; /* they mean something in requests only */
     switch (id) {
     case FIELD_COOKIE:
         add_cookie(f, value);
@@ -270,7 +300,7 @@ static bool end_lines(struct h2_fields *f, bool last)
         fault(f, 400, STATS_BAD_FIELD_NAME, "a length of a tunnel");
     if (f->cookies && !f->status)
         put_line(f, STR("cookie"), block_str(f->cookies));
-    if (!last && !f->length && !f->protocol.n && !f->status)
+    if (!last && !f->length && !f->answer && !f->protocol.n && !f->status)
         put_line(f, STR("transfer-encoding"), STR("chunked"));
     if (!f->status && room(f, 2))
         put(f, STR("\r\n"));
@@ -297,6 +327,36 @@ bool h2_fields_request(struct h2_fields *f, bool last, struct h1_parser *p, stru
         ok = r == H1_DONE;
     }
     if (ok) {
+        *text = f->text;
+        f->text = NULL;
+    }
+    h2_fields_release(f);
+    return ok;
+}
+
+/* There is no coding to tell that the length is not known: that a body follows tells it. */
+static void settle_framing(struct head *h, bool last)
+{
+    if (h->framing != FRAMING_CLOSE)
+        return;
+    h->framing = last ? FRAMING_LENGTH : FRAMING_CHUNKED;
+    h->length = 0;
+}
+
+bool h2_fields_response(struct h2_fields *f, bool last, enum method asked, struct head *h,
+                        struct block **text)
+{
+    struct h1_parser p;
+    bool ok = end_lines(f, last);
+
+    *text = NULL;
+    if (ok) {
+        h1_parser_response(&p, asked);
+        f->text->start = f->line;
+        ok = h1_parse(&p, h, f->text->data + f->line, f->text->end - f->line) == H1_DONE;
+    }
+    if (ok) {
+        settle_framing(h, last);
         *text = f->text;
         f->text = NULL;
     }

@@ -1,5 +1,5 @@
 /*
- * h2_map.h - the fields of an HTTP/2 request as a struct head (RFC 9113 8.3).
+ * h2_map.h - the fields of an HTTP/2 message as a struct head (RFC 9113 8.3).
  *
  * Fields are laid out, one by one as HPACK gives them, as the text of an HTTP/1.1 head, and
  * that text is parsed by the parser that reads HTTP/1: what is refused there is refused here,
@@ -26,15 +26,19 @@ struct h2_fields { /* one header block on its way; a connection has one at most 
     uint32_t line;         /* where the text of the head begins in `text` */
     uint32_t fields, size; /* as HPACK gave them, crumbs included */
     struct span method, path, authority, scheme, protocol;
-    bool trailer; /* of a trailer section: lines only */
-    bool regular; /* pseudo fields are over */
-    bool length;  /* content-length was among them */
+    struct span answered; /* :status */
+    bool answer;          /* of a response */
+    bool trailer;         /* of a trailer section: lines only */
+    bool regular;         /* pseudo fields are over */
+    bool length;          /* content-length was among them */
     bool host;
     uint16_t status, kind; /* of the first fault; 0: none */
     const char *why;
 };
 
 void h2_fields_begin(struct h2_fields *f, struct blocks *blocks, bool trailer);
+/* The same for the head of a response. */
+void h2_fields_begin_answer(struct h2_fields *f, struct blocks *blocks);
 /* False: so many or so large that the connection is not worth keeping. */
 bool h2_fields_add(struct h2_fields *f, struct str name, struct str value) MUST_CHECK;
 /*
@@ -44,6 +48,10 @@ bool h2_fields_add(struct h2_fields *f, struct str name, struct str value) MUST_
  */
 bool h2_fields_request(struct h2_fields *f, bool last, struct h1_parser *p, struct head *h,
                        struct block **text) MUST_CHECK;
+/* The same for a response to a request by ASKED; where its fields do not tell how long the body
+ * is, it ends with the stream. */
+bool h2_fields_response(struct h2_fields *f, bool last, enum method asked, struct head *h,
+                        struct block **text) MUST_CHECK;
 /* The trailer section is complete: the lines that may be forwarded, as long as F is untouched.
  * False: it is malformed. */
 bool h2_fields_trailers(struct h2_fields *f, struct str *lines) MUST_CHECK;

@@ -8,6 +8,7 @@
 
 #include "proxy/base/mem.h"
 #include "proxy/http/h2_budget.h"
+#include "proxy/http/h2_out.h"
 #include "proxy/http/h2_version.h"
 #include "proxy/http/head_write.h"
 
@@ -24,9 +25,8 @@ struct h2_session {
     struct blocks *blocks;
     struct h2_budget budget;
     struct h2_fields fields; /* of the block that is being read */
-    nghttp2_nv *nv;          /* room for heads that go out */
-    size_t cap;
-    bool dead; /* nothing is read any more */
+    struct h2_out out;       /* room for heads that go out */
+    bool dead;               /* nothing is read any more */
 };
 
 /* ---- what comes in ---- */
@@ -188,63 +188,17 @@ static int on_sent(nghttp2_session *ng, const nghttp2_frame *f, void *arg)
 
 /* ---- heads that go out ---- */
 
-static void need(struct h2_session *s, size_t n)
-{
-    if (n <= s->cap)
-        return;
-    s->cap = n < 64 ? 64 : n;
-    s->nv = xrealloc(s->nv, s->cap * sizeof(*s->nv));
-}
-
-static nghttp2_nv pair(struct str name, struct str value)
-{
-    return (nghttp2_nv){.name = (uint8_t *)(uintptr_t)name.p,
-                        .namelen = name.n,
-                        .value = (uint8_t *)(uintptr_t)value.p,
-                        .valuelen = value.n};
-}
-
-/* RFC 9113 8.2.2 */
-static bool of_http1(enum field_id id)
-{
-    return id == FIELD_CONNECTION || id == FIELD_UPGRADE || id == FIELD_KEEP_ALIVE ||
-           id == FIELD_PROXY_CONNECTION || id == FIELD_TRANSFER_ENCODING;
-}
-
-static size_t lines_in(struct str s)
-{
-    size_t n = 0;
-
-    for (size_t i = 0; i < s.n; i++)
-        n += s.p[i] == '\n';
-    return n;
-}
-
-/* Behind N: the fields in LINES, which are good "name: value\r\n" lines. */
-static size_t put_lines(struct h2_session *s, size_t n, struct str lines)
-{
-    while (lines.n) {
-        struct str line = str_cut(&lines, '\n');
-        struct str name = str_cut(&line, ':');
-
-        if (name.n && !of_http1(field_id(name)))
-            s->nv[n++] = pair(name, str_trim((struct str){line.p, line.n - (line.n > 0)}));
-    }
-    return n;
-}
-
-static size_t put_fields(struct h2_session *s, size_t n, const struct message *m)
+static void put_fields(struct h2_out *o, const struct message *m)
 {
     const struct head *h = m->from;
 
     for (size_t i = 0; h && i < h->nfields; i++) {
         const struct field *f = &h->fields[i];
 
-        if (!f->hop && !(m->skip && m->skip[f->id]) && !of_http1(f->id) &&
+        if (!f->hop && !(m->skip && m->skip[f->id]) && !h2_out_of_http1(f->id) &&
             !(m->status == 101 && f->id == FIELD_SEC_WEBSOCKET_ACCEPT))
-            s->nv[n++] = pair(head_name(h, f), head_value(h, f));
+            h2_out_add(o, head_name(h, f), head_value(h, f));
     }
-    return n;
 }
 
 /* The length of a body is told where it is known; of one that is not sent, only by an answer of
@@ -266,11 +220,9 @@ static ssize_t on_pull(nghttp2_session *ng, int32_t id, uint8_t *to, size_t cap,
         return piece.n ? (ssize_t)piece.n : NGHTTP2_ERR_DEFERRED;
     *flags |= NGHTTP2_DATA_FLAG_EOF;
     if (piece.trailers.n) {
-        size_t n;
-
-        need(s, lines_in(piece.trailers));
-        n = put_lines(s, 0, piece.trailers);
-        if (n && nghttp2_submit_trailer(ng, id, s->nv, n) == 0)
+        h2_out_begin(&s->out, h2_out_count(piece.trailers));
+        h2_out_lines(&s->out, piece.trailers);
+        if (s->out.n && nghttp2_submit_trailer(ng, id, s->out.nv, s->out.n) == 0)
             *flags |= NGHTTP2_DATA_FLAG_NO_END_STREAM;
     }
     return (ssize_t)piece.n;
@@ -283,21 +235,22 @@ void h2_session_head(struct h2_session *s, int32_t id, const struct message *m)
     struct out status = out_init(digits[0], sizeof(digits[0]));
     struct out length = out_init(digits[1], sizeof(digits[1]));
     bool tunnel = m->status == 101;
-    size_t n = 0;
+    struct h2_out *o = &s->out;
 
-    need(s, 2 + (m->from ? m->from->nfields : 0) + lines_in(m->extra));
+    h2_out_begin(o, 2 + (m->from ? m->from->nfields : 0) + h2_out_count(m->extra));
     out_u64(&status, tunnel ? 200 : (uint64_t)m->status);
-    s->nv[n++] = pair(STR(":status"), out_text(&status));
-    n = put_lines(s, put_fields(s, n, m), m->extra);
+    h2_out_add(o, STR(":status"), out_text(&status));
+    put_fields(o, m);
+    h2_out_lines(o, m->extra);
     if (m->status < 200 && !tunnel) {
-        nghttp2_submit_headers(s->ng, NGHTTP2_FLAG_NONE, id, NULL, s->nv, n, NULL);
+        nghttp2_submit_headers(s->ng, NGHTTP2_FLAG_NONE, id, NULL, o->nv, o->n, NULL);
         return;
     }
     if (tells_length(m)) {
         out_u64(&length, m->length);
-        s->nv[n++] = pair(STR("content-length"), out_text(&length));
+        h2_out_add(o, STR("content-length"), out_text(&length));
     }
-    nghttp2_submit_response(s->ng, id, s->nv, n, m->bodyless && !tunnel ? NULL : &body);
+    nghttp2_submit_response(s->ng, id, o->nv, o->n, m->bodyless && !tunnel ? NULL : &body);
 }
 
 void h2_session_more(struct h2_session *s, int32_t id)
@@ -448,7 +401,7 @@ void h2_session_free(struct h2_session *s)
         return;
     nghttp2_session_del(s->ng);
     h2_fields_release(&s->fields);
-    xfree(s->nv);
+    h2_out_release(&s->out);
     xfree(s);
 }
 

@@ -14,6 +14,7 @@
 #pragma once
 #include "proxy/http/codec.h"
 #include "proxy/http/h2_map.h"
+#include "proxy/http/h2_piece.h"
 
 #define H2_PREFACE STR("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
 
@@ -24,12 +25,6 @@ enum h2_code { /* RFC 9113 7 */
                H2_REFUSED = 7,
                H2_CANCEL = 8,
                H2_CALM = 11
-};
-
-struct h2_piece {        /* what a stream has to send */
-    size_t n;            /* bytes that were copied */
-    bool last;           /* nothing comes after them */
-    struct str trailers; /* with `last`: lines, or empty; valid until it returns */
 };
 
 struct h2_events {

@@ -207,7 +207,6 @@ static void read_upstream(struct reading *r, const struct conf_service *s,
     *u = (struct tls_upstream_spec){.name = s->name,
                                     .server_name = t->server_name,
                                     .verify = verify[t->verify],
-                                    .protocols = TLS_HTTP1,
                                     .ca = read_file(r, pointer, "ca", t->ca),
                                     .cert = read_file(r, pointer, "cert", t->cert),
                                     .key = read_file(r, pointer, "key", t->key)};

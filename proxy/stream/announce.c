@@ -1,7 +1,7 @@
 /* announce.c - the PROXY header that tells an endpoint who a request comes from. */
 #include "proxy/stream/announce.h"
 
-#include "proxy/upstream/upconn.h"
+#include "proxy/upstream/upconn1.h"
 
 #include <sys/socket.h>
 
@@ -57,6 +57,6 @@ struct upconn *announce_connect(const struct stream *s, struct endpoint *ep, int
     char room[PROXY_HEADER_OUT];
 
     if (u)
-        upconn_announce(u, announcement(s, version, room));
+        upconn1_announce(u, announcement(s, version, room));
     return u;
 }

@@ -28,7 +28,7 @@ static void start_deadline(struct attempt *a, enum ending why)
                                                                : s->idle;
 
     a->on_deadline = why;
-    a->waiting_bytes = a->conn ? a->conn->io.out_bytes : 0;
+    a->waiting_bytes = a->conn ? upconn_unsent(a->conn) : 0;
     deadline_start(&a->deadline, q);
 }
 
@@ -80,7 +80,7 @@ static void count_failure(struct attempt *a, enum ending why)
  * counts as movement the first time. */
 static bool still_moving(struct attempt *a)
 {
-    uint32_t untaken = (uint32_t)io_untaken(&a->conn->io);
+    uint32_t untaken = (uint32_t)upconn_untaken(a->conn);
 
     if (untaken == a->waiting_bytes)
         return false;
@@ -192,8 +192,8 @@ enum attempt_begin attempt_start(struct stream *s, const struct target *t)
 
     if (!breaker_turn(t->ep->breaker, &s->waiter))
         return ATTEMPT_FULL;
-    if (!s->fresh && !announce)
-        pooled = pool_take(t->ep);
+    if (!announce)
+        pooled = pool_take(t->ep, s->fresh, on_open);
     if (!pooled && !breaker_enter(t->ep->breaker, STATS_CONNECTIONS))
         return ATTEMPT_FULL;
     pending_leave(s);
@@ -214,7 +214,7 @@ enum attempt_begin attempt_start(struct stream *s, const struct target *t)
         stream_fail(s, END_BAD_REQUEST, 431, STR("the request head is too large to forward"));
         return ATTEMPT_UNDER_WAY;
     }
-    if (pooled)
+    if (upconn_is_open(a->conn))
         forwarded(a);
     else
         start_deadline(a, END_CONNECT_TIMEOUT);

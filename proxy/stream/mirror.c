@@ -201,7 +201,7 @@ static void on_open(void *arg)
 static struct upconn *connection(struct mirror *m, const struct stream *s)
 {
     int announce = s ? s->service->conf->proxy_protocol : 0;
-    struct upconn *u = m->fresh || announce ? NULL : pool_take(m->ep);
+    struct upconn *u = announce ? NULL : pool_take(m->ep, m->fresh, on_open);
 
     if (announce)
         return announce_connect(s, m->ep, announce, on_open);
@@ -212,14 +212,8 @@ static struct upconn *connection(struct mirror *m, const struct stream *s)
 static void queue_first(struct mirror *m)
 {
     struct str text = block_str(STAILQ_FIRST(&m->text));
-    char length[48];
-    struct out o = out_init(length, sizeof(length));
 
-    if (m->has_body)
-        head_write_u64(&o, STR("Content-Length"), m->body);
-    head_write_end(&o);
-    (void)upconn_copy(m->conn, (struct str){text.p, m->head_end});
-    (void)upconn_copy(m->conn, out_text(&o));
+    upconn_text(m->conn, m->asked, (struct str){text.p, m->head_end}, m->has_body, m->body);
     (void)upconn_copy(m->conn, str_skip(text, m->head_end));
 }
 
@@ -248,7 +242,6 @@ static void send_copy(struct mirror *m, const struct stream *s)
     }
     m->sent_us = loop_now_us(m->plane->loop);
     upconn_borrow(m->conn, &mirror_ops, m, &m->resp);
-    upconn_begin(m->conn, m->asked);
     queue_first(m);
     queue_rest(m);
     upconn_end(m->conn, STR_NONE);

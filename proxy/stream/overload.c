@@ -24,8 +24,8 @@ static uint64_t memory_used(const struct plane *p)
     return slab_used(&p->ios.blocks.small) + slab_used(&p->ios.blocks.large) +
            slab_used(&p->ios.tls) + (uint64_t)p->ios.tls.nused * OVERLOAD_TLS_BYTES +
            slab_used(&p->conns) + slab_used(&p->streams) + slab_used(&p->attempts) +
-           slab_used(&p->mirrors) + slab_used(&p->prefaces) + slab_used(&p->pool.upconns) +
-           slab_used(&p->shadows.upconns);
+           slab_used(&p->mirrors) + slab_used(&p->prefaces) + pool_used(&p->pool) +
+           pool_used(&p->shadows);
 }
 
 static uint64_t descriptors_used(const struct plane *p)

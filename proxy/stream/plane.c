@@ -336,8 +336,8 @@ static void on_grave(void *arg)
     slab_release(&p->attempts);
     slab_release(&p->prefaces);
     slab_release(&p->mirrors);
-    slab_release(&p->pool.upconns);
-    slab_release(&p->shadows.upconns);
+    pool_release_slabs(&p->pool);
+    pool_release_slabs(&p->shadows);
     secrets_release(&p->secrets);
     p->magic = 0;
     xfree(p);

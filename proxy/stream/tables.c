@@ -22,7 +22,7 @@ static void fill_targets(struct tables *t, struct version_row *v, struct pool *p
         struct conf_endpoint e = c->endpoints[i];
 
         e.cell = pool == t->shadows ? 0 : e.cell;
-        v->used[i] = pool_use(pool, &e, tls, v->breaker);
+        v->used[i] = pool_use(pool, &e, c->protocol, tls, v->breaker);
         if (!e.drain && e.host.n > 0)
             v->targets[n++] = (struct target){v->used[i], e.cell, e.up, e.weight};
         if (e.up && !e.drain)

@@ -9,7 +9,6 @@
 #include "proxy/base/hash.h"
 #include "proxy/base/mem.h"
 #include "proxy/upstream/pool.h"
-#include "proxy/upstream/upconn.h"
 
 void breakers_init(struct breakers *set, struct loop *l, struct stats *stats, unsigned slot,
                    unsigned workers)
@@ -263,6 +262,12 @@ void breaker_leave(struct breaker *k, enum stats_held what)
         call_next(k);
 }
 
+void breaker_room(struct breaker *k)
+{
+    if (k)
+        call_next(k);
+}
+
 void breaker_idle(struct breaker *k, int change)
 {
     if (!k)
@@ -279,10 +284,8 @@ bool breaker_evict(struct breaker *k)
     struct endpoint *ep;
 
     LIST_FOREACH (ep, &k->endpoints, breaker_link)
-        if (!TAILQ_EMPTY(&ep->idle)) {
-            upconn_close(TAILQ_LAST(&ep->idle, upconn_list));
+        if (pool_evict(ep))
             return true;
-        }
     return false;
 }
 

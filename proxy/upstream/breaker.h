@@ -75,6 +75,8 @@ bool breaker_enter(struct breaker *k, enum stats_held what) MUST_CHECK;
 void breaker_leave(struct breaker *k, enum stats_held what);
 /* A connection became idle (+1), or is not any more (-1). */
 void breaker_idle(struct breaker *k, int change);
+/* A connection that many share has room for one more. */
+void breaker_room(struct breaker *k);
 /* Others wait longer, or there are too many: what is free here is to be closed, not kept. */
 bool breaker_yields(struct breaker *k);
 /* Close one idle connection. False: there is none. */

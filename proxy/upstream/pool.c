@@ -8,7 +8,8 @@
 
 #include "proxy/base/hash.h"
 #include "proxy/base/mem.h"
-#include "proxy/upstream/upconn.h"
+#include "proxy/upstream/lane.h"
+#include "proxy/upstream/upconn1.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -22,7 +23,11 @@ void pool_init(struct pool *p, struct io_set *ios, struct deadlines *ds,
     *p = (struct pool){.ios = ios, .stats = stats};
     p->idle_queue = deadline_queue(ds, POOL_IDLE_MS);
     p->idle_max = POOL_IDLE_TOTAL / (workers ? workers : 1);
-    slab_init(&p->upconns, sizeof(struct upconn), 1024);
+    p->quiet_queue = deadline_queue(ds, UPCONN2_QUIET_MS);
+    p->pong_queue = deadline_queue(ds, UPCONN2_PONG_MS);
+    slab_init(&p->upconns, sizeof(struct upconn1), 1024);
+    slab_init(&p->upconn2s, sizeof(struct upconn2), 64);
+    slab_init(&p->lanes, sizeof(struct lane), 1024);
     for (size_t i = 0; i < ARRAY_LEN(p->endpoints); i++)
         LIST_INIT(&p->endpoints[i]);
 }
@@ -59,6 +64,7 @@ static void endpoint_check(struct endpoint *ep)
     if (ep->users || ep->connections || ep->in_flight)
         return;
     set_cell(ep, 0);
+    loop_unpost(ep->pool->ios->loop, &ep->share.post);
     LIST_REMOVE(ep, link);
     tls_session_clear(&ep->session);
     if (ep->breaker)
@@ -69,14 +75,18 @@ static void endpoint_check(struct endpoint *ep)
     xfree(ep);
 }
 
+bool pool_evict(struct endpoint *ep)
+{
+    if (TAILQ_EMPTY(&ep->idle))
+        return upconn2_evict(ep);
+    upconn1_close(TAILQ_LAST(&ep->idle, upconn_list));
+    return true;
+}
+
 static void close_idle(struct endpoint *ep)
 {
-    struct upconn *u, *next;
-
-    for (u = TAILQ_FIRST(&ep->idle); u; u = next) {
-        next = TAILQ_NEXT(u, idle_link);
-        upconn_close(u);
-    }
+    while (pool_evict(ep))
+        continue;
 }
 
 void pool_release(struct pool *p)
@@ -91,6 +101,23 @@ void pool_release(struct pool *p)
             ep->users = 0;
             endpoint_check(ep);
         }
+}
+
+void pool_release_slabs(struct pool *p)
+{
+    slab_release(&p->upconns);
+    slab_release(&p->upconn2s);
+    slab_release(&p->lanes);
+}
+
+uint64_t pool_used(const struct pool *p)
+{
+    const struct slab *slabs[] = {&p->upconns, &p->upconn2s, &p->lanes};
+    uint64_t sum = 0;
+
+    for (size_t i = 0; i < ARRAY_LEN(slabs); i++)
+        sum += (uint64_t)slabs[i]->nused * slabs[i]->size;
+    return sum;
 }
 
 static void set_address(struct endpoint *ep, const struct conf_endpoint *c)
@@ -114,20 +141,22 @@ static void set_address(struct endpoint *ep, const struct conf_endpoint *c)
     } /* else: every connection to it fails with EINVAL, which is what it deserves */
 }
 
-struct endpoint *pool_use(struct pool *p, const struct conf_endpoint *c, struct tls_client *tls,
+struct endpoint *pool_use(struct pool *p, const struct conf_endpoint *c,
+                          enum conf_upstream protocol, struct tls_client *tls,
                           struct breaker *breaker)
 {
     uint64_t h = hash64(c->name, 0) % ARRAY_LEN(p->endpoints);
     struct endpoint *ep;
 
     LIST_FOREACH (ep, &p->endpoints[h], link)
-        if (ep->tls == tls && ep->breaker == breaker && str_eq(str_of(ep->name), c->name) &&
-            str_eq(str_of(ep->from), c->from))
+        if (ep->tls == tls && ep->breaker == breaker && ep->protocol == protocol &&
+            str_eq(str_of(ep->name), c->name) && str_eq(str_of(ep->from), c->from))
             break;
     if (!ep) {
         ep = xcalloc(1, sizeof(*ep));
         ep->magic = ENDPOINT_MAGIC;
         ep->pool = p;
+        ep->protocol = protocol;
         ep->tls = tls;
         ep->breaker = breaker_ref(breaker);
         if (breaker)
@@ -135,6 +164,9 @@ struct endpoint *pool_use(struct pool *p, const struct conf_endpoint *c, struct 
         ep->name = xstrndup(c->name.p, c->name.n);
         ep->from = xstrndup(c->from.n > 0 ? c->from.p : "", c->from.n);
         TAILQ_INIT(&ep->idle);
+        LIST_INIT(&ep->share.conns);
+        TAILQ_INIT(&ep->share.waiting);
+        ep->share.room = H2_CLIENT_STREAMS;
         set_address(ep, c);
         LIST_INSERT_HEAD(&p->endpoints[h], ep, link);
     }
@@ -163,15 +195,20 @@ void pool_leave(struct pool *p, struct endpoint *ep)
     endpoint_check(ep);
 }
 
-struct upconn *pool_take(struct endpoint *ep)
+struct upconn *pool_take(struct endpoint *ep, bool fresh, loop_cb *on_open)
 {
-    struct upconn *u;
+    struct upconn1 *u;
 
-    while ((u = TAILQ_FIRST(&ep->idle)) && upconn_stale(u))
-        upconn_close(u);
-    if (u)
-        pool_remove(ep, u);
-    return u;
+    if (ep->protocol != CONF_UPSTREAM_HTTP1)
+        return lane_take(ep, on_open); /* what is dead is not among them any more */
+    if (fresh)
+        return NULL;
+    while ((u = TAILQ_FIRST(&ep->idle)) && upconn1_stale(u))
+        upconn1_close(u);
+    if (!u)
+        return NULL;
+    pool_remove(ep, u);
+    return &u->up;
 }
 
 uint64_t pool_trim(struct pool *p, uint64_t n)
@@ -181,8 +218,8 @@ uint64_t pool_trim(struct pool *p, uint64_t n)
 
     for (size_t i = 0; i < ARRAY_LEN(p->endpoints); i++)
         LIST_FOREACH (ep, &p->endpoints[i], link)
-            for (; closed < n && !TAILQ_EMPTY(&ep->idle); closed++)
-                upconn_close(TAILQ_LAST(&ep->idle, upconn_list));
+            while (closed < n && pool_evict(ep))
+                closed++;
     return closed;
 }
 
@@ -210,7 +247,7 @@ void pool_closed(struct endpoint *ep)
     endpoint_check(ep);
 }
 
-bool pool_put(struct endpoint *ep, struct upconn *u)
+bool pool_put(struct endpoint *ep, struct upconn1 *u)
 {
     if (ep->users == 0 || ep->idle_count >= ep->pool->idle_max || breaker_yields(ep->breaker))
         return false;
@@ -221,10 +258,17 @@ bool pool_put(struct endpoint *ep, struct upconn *u)
     return true;
 }
 
-void pool_remove(struct endpoint *ep, struct upconn *u)
+void pool_remove(struct endpoint *ep, struct upconn1 *u)
 {
     TAILQ_REMOVE(&ep->idle, u, idle_link);
     ep->idle_count--;
     breaker_idle(ep->breaker, -1);
+    publish(ep);
+}
+
+void pool_spare(struct endpoint *ep, int change)
+{
+    ep->idle_count = (unsigned)((int)ep->idle_count + change);
+    breaker_idle(ep->breaker, change);
     publish(ep);
 }

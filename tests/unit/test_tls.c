@@ -241,7 +241,7 @@ static void talk_open(struct talk *t, struct tls_cert_spec *cert, uint32_t verif
     io_open(&t->server.io, &t->set, fds[0], on_io, &t->server);
     io_open(&t->client.io, &t->set, fds[1], on_io, &t->client);
     io_accept_tls(&t->server.io, t->context);
-    ck_assert(io_connect_tls(&t->client.io, t->service, &t->session, STR("a.test")));
+    ck_assert(io_connect_tls(&t->client.io, t->service, &t->session, STR("a.test"), TLS_HTTP1));
     t->server.echo = true;
     io_resume(&t->server.io);
     io_resume(&t->client.io);

@@ -1,0 +1,149 @@
+#!/usr/bin/env python3
+"""HTTP/2 to services, h2c and h2, from clients of both protocols: meanings of messages, shared
+connections within what the server takes at once, refusals and GOAWAY without a failed request."""
+import collections
+import concurrent.futures
+import importlib
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+
+from harness import Process, Skip, free_port, story
+
+SERVER = pathlib.Path(__file__).with_name("http2_server.js")
+
+
+class Service(Process):
+    """A node process that speaks HTTP/2."""
+
+    def __init__(self, t, name, pair=None, **env):
+        self.port = free_port()
+        files = [str(t.directory / pair[k]) for k in ("cert", "key")] if pair else []
+        super().__init__(name, ["node", str(SERVER), str(self.port), *files], t.directory,
+                         env={**os.environ, **{k: str(v) for k, v in env.items()}})
+        self.address = f"127.0.0.1:{self.port}"
+        t.started.append(self)
+
+
+def curl(t, url, *args, timeout=60):
+    r = subprocess.run(["curl", "-sSk", "-m", str(timeout - 5), "-H", "host: shop", *args, url],
+                       capture_output=True, timeout=timeout)
+    return r.stdout, r.stderr.decode(errors="replace")
+
+
+def fields(raw):
+    head, _, body = raw.partition(b"\r\n\r\n")
+    lines = head.decode("latin-1").split("\r\n")
+    return int(lines[0].split()[1]), {k.lower(): v for k, v in
+                                      (l.split(": ", 1) for l in lines[1:] if ": " in l)}, body
+
+
+def ask(t, url, *args):
+    out, err = curl(t, url, "-i", *args)
+    t.check(out, f"an answer from {url}: {err}")
+    return fields(out)
+
+
+def meanings(t, url, spoken, scheme):
+    """What SPOKEN means to curl: the protocol of the client."""
+    status, h, body = ask(t, url + "/x", *spoken)
+    t.equal((status, h["x-method"], h["x-authority"], h["x-scheme"]), (200, "GET", "shop", scheme), "GET")
+    t.check("connection" not in h or h["connection"] == "close", "no field of one hop")
+    status, h, body = ask(t, url + "/echo", *spoken, "-d", "hello")
+    t.equal((status, h["x-length"], body), (200, "5", b"hello"), "POST with a length")
+    status, h, body = ask(t, url + "/echo", *spoken, "-H", "Transfer-Encoding: chunked", "-d", "hello")
+    t.equal((status, h["x-length"], body), (200, "5", b"hello"), "POST without a length")
+    status, h, body = ask(t, url + "/h", *spoken, "-I")
+    t.equal((status, h["content-length"], body), (200, "1000", b""), "HEAD")
+    status, h, body = ask(t, url + "/204", *spoken)
+    t.equal((status, h["x-a"], body), (204, "1", b""), "204")
+    status, h, body = ask(t, url + "/304", *spoken)
+    t.equal((status, h["content-length"], body), (304, "5", b""), "304")
+    out, _ = curl(t, url + "/interim", "-i", *spoken)
+    t.check(re.match(rb"HTTP/\S+ 103", out) and out.endswith(b"ok"), f"103 and what is behind it: {out}")
+    if spoken == ["--http1.1"]:  # over HTTP/2, curl may take the reset behind it for an error
+        status, h, body = ask(t, url + "/early", *spoken, "-d", "x" * 1000)
+        t.equal((status, body), (413, b"big"), "an early answer")
+    status, h, body = ask(t, url + "/only", *spoken)
+    t.equal((status, h["grpc-status"], body), (200, "13", b""), "a head that is all")
+    out, err = curl(t, url + "/broken", *spoken)
+    t.check(b"abc".startswith(out), f"what came of an answer that broke off: {out}")  # a reset overtakes
+    t.check("(18)" in err or "(92)" in err, f"and that it broke off: {err}")
+    out, err = curl(t, url + "/size/104857600", *spoken, "-o", "/dev/null", "-w", "%{size_download}")
+    t.equal(out, b"104857600", "100 MiB down " + err)
+
+
+def upload(t, url, spoken):
+    large = t.directory / "large"
+    if not large.exists():
+        with open(large, "wb") as f:
+            f.truncate(104857600)
+    status, h, _ = ask(t, url + "/echo", *spoken, "-H", "Expect:", "-T", str(large))
+    t.equal((status, h["x-length"]), (200, "104857600"), "100 MiB up")
+
+
+def trailers(t, port, k):
+    """Both ways, from a client of HTTP/1.1."""
+    import socket
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as c:
+        c.sendall(b"POST /" + k.encode() + b"/trailers HTTP/1.1\r\nHost: shop\r\nTE: trailers\r\nConnection: TE, close\r\n"
+                  b"Trailer: X-Mine\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nxyz\r\n0\r\nX-Mine: 8\r\n\r\n")
+        got = b""
+        while part := c.recv(65536):
+            got += part
+    t.check(b"\r\n0\r\nx-sum: 7\r\nx-got: 8\r\n\r\n" in got.lower(), f"trailers both ways: {got}")
+
+
+def crowd(t, url, path, n, at_once=32, spoken=()):
+    """How N requests ended, and what was said."""
+    def one(_):
+        out, _ = curl(t, url + path, *spoken, "-w", "\n%{http_code}")
+        return out.decode("latin-1").rpartition("\n")[::2]
+    with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
+        got = list(pool.map(one, range(n)))
+    return collections.Counter(status for _, status in got)
+
+
+def seen(t, url):
+    return json.loads(ask(t, url + "/seen")[2])
+
+
+def tell(t):
+    if not shutil.which("node") or not shutil.which("curl"):
+        raise Skip("there is no node or curl")
+    issue = importlib.import_module("27_tls").pki(t.directory)
+    pair = issue("web", "shop,127.0.0.1")
+    plain, secure = Service(t, "plain"), Service(t, "secure", pair)
+    few, one = Service(t, "few", STREAMS=10), Service(t, "one", STREAMS=1)
+    old = Service(t, "old", AGE=7)
+    tls = {"verify": "none"}
+    services = {"plain": (plain, "h2c", {}), "secure": (secure, "h2", {"tls": tls}), "few": (few, "h2c", {}),
+                "one": (one, "h2c", {}), "old": (old, "h2c", {})}
+    port, tport = free_port(), free_port()
+    s = t.sluice(listeners={"web": {"address": f"127.0.0.1:{port}", "protocols": ["h2", "http/1.1"]},
+                            "tls": {"address": f"127.0.0.1:{tport}", "protocols": ["h2", "http/1.1"],
+                                    "tls": {"certificates": [pair]}}},
+                 services={k: {"versions": {"v1": {"endpoints": [v[0].address], "protocol": v[1]}}, **v[2]}
+                           for k, v in services.items()},
+                 routes=[{"path": f"/{k}/", "host": "shop", "service": k, "rewrite": "/"}
+                         for k in services])
+    for k, v in services.items():
+        t.eventually(f"{k} answers", lambda: curl(t, f"http://127.0.0.1:{port}/{k}/x", "-o", "/dev/null",
+                                                  "-w", "%{http_code}")[0] == b"200")
+    for k in ("plain", "secure"):
+        scheme = "https" if k == "secure" else "http"
+        for base, spoken in ((f"http://127.0.0.1:{port}", ["--http1.1"]),
+                             (f"http://127.0.0.1:{port}", ["--http2-prior-knowledge"]),
+                             (f"https://127.0.0.1:{tport}", ["--http2"])):
+            t.say(f"{k} endpoint, client {base.split(':')[0]} {spoken[0]}")
+            meanings(t, f"{base}/{k}", spoken, scheme)
+        upload(t, f"http://127.0.0.1:{port}/{k}", ["--http1.1"])
+        upload(t, f"https://127.0.0.1:{tport}/{k}", ["--http2"])
+    trailers(t, port, "plain")
+
+
+if __name__ == "__main__":
+    story(__doc__, tell)
