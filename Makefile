@@ -8,8 +8,8 @@
 #   make lint       formatting, floors, banned calls, manuals, static checks
 #   make asan       the same programs under ASan and UBSan; make asan T=check-unit tests them
 #   make fuzz       fuzz targets, FUZZ_SECONDS=60 each; make fuzz T=h1_head for one
-#   make bench      CPU, latency and memory beside haproxy and nginx, into bench/results (10 minutes;
-#                   BENCH_QUICK=1: 4)
+#   make bench      CPU, latency and memory beside haproxy and nginx, into bench/results, and how
+#                   fast a bad version is without traffic (12 minutes; BENCH_QUICK=1: 5)
 #   make bench-judge    what the judge costs and misses beside other rules, in simulation
 #                   (minutes; BENCH_JUDGE="--runs 200 --clean 2000" for fewer rollouts)
 #   make check-unit check-scenario    one half of the tests; S=name for those with that name

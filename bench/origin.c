@@ -1,8 +1,9 @@
 /*
  * origin.c - the upstream of the bench: answers GET /N with N bytes, as fast as it can.
  *
- *   origin PORT
+ *   origin PORT [STATUS]
  *
+ * STATUS is that of all answers, 200 unless it is given.
  * POST /N reads a body of Content-Length first. One thread, epoll, keep-alive unless told
  * otherwise, no parsing beyond the numbers. Answers are built once a size.
  */
@@ -30,7 +31,7 @@ struct answer {
 };
 
 struct conn {
-    int fd;
+    int fd, status;
     size_t have;                 /* bytes of requests in buf */
     size_t body;                 /* bytes of a request's body that are still to come */
     const struct answer *answer; /* being sent, or NULL */
@@ -44,7 +45,7 @@ static void die(const char *what)
     exit(1);
 }
 
-static const struct answer *answer_of(size_t body, bool close)
+static const struct answer *answer_of(size_t body, bool close, int status)
 {
     static struct answer answers[SIZES];
     struct answer *a = answers;
@@ -58,11 +59,12 @@ static const struct answer *answer_of(size_t body, bool close)
         a->body = body;
         a->close = close;
         a->n = (size_t)sprintf(a->text,
-                               "HTTP/1.1 200 OK\r\nServer: origin\r\n"
+                               "HTTP/1.1 %d %s\r\nServer: origin\r\n"
                                "Date: Sun, 01 Jan 2023 00:00:00 GMT\r\n"
                                "Content-Type: application/octet-stream\r\n"
                                "Content-Length: %zu\r\n%s\r\n",
-                               body, close ? "Connection: close\r\n" : "");
+                               status, status == 200 ? "OK" : "Bad", body,
+                               close ? "Connection: close\r\n" : "");
         memset(a->text + a->n, 'x', body);
         a->n += body;
     }
@@ -125,8 +127,9 @@ static int serve(int ep, struct conn *c)
         size_t used = (size_t)(end + 4 - c->buf);
         c->answer = NULL;
         if (strncmp(c->buf, "GET /", 5) == 0 || strncmp(c->buf, "POST /", 6) == 0)
-            c->answer = answer_of(strtoul(strchr(c->buf, '/') + 1, NULL, 10),
-                                  memmem(c->buf, used, "Connection: close", 17) != NULL);
+            c->answer =
+                answer_of(strtoul(strchr(c->buf, '/') + 1, NULL, 10),
+                          memmem(c->buf, used, "Connection: close", 17) != NULL, c->status);
         if (!c->answer)
             return -1;
         c->sent = 0;
@@ -165,7 +168,7 @@ static int on_event(int ep, struct conn *c, uint32_t events)
     return serve(ep, c);
 }
 
-static void accept_one(int ep, int listener)
+static void accept_one(int ep, int listener, int status)
 {
     struct epoll_event ev = {.events = EPOLLIN};
     int one = 1, fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK);
@@ -176,6 +179,7 @@ static void accept_one(int ep, int listener)
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
     c = calloc(1, sizeof(*c));
     c->fd = fd;
+    c->status = status;
     ev.data.ptr = c;
     epoll_ctl(ep, EPOLL_CTL_ADD, fd, &ev);
 }
@@ -187,8 +191,8 @@ int main(int argc, char **argv)
     int one = 1, listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
     int ep = epoll_create1(0);
 
-    if (argc != 2) {
-        fprintf(stderr, "usage: origin PORT\n");
+    if (argc != 2 && argc != 3) {
+        fprintf(stderr, "usage: origin PORT [STATUS]\n");
         return 2;
     }
     at.sin_port = htons((uint16_t)atoi(argv[1]));
@@ -201,7 +205,7 @@ int main(int argc, char **argv)
         for (int i = 0; i < n; i++) {
             struct conn *c = ev[i].data.ptr;
             if (!c) {
-                accept_one(ep, listener);
+                accept_one(ep, listener, argc == 3 ? atoi(argv[2]) : 200);
             } else if (on_event(ep, c, ev[i].events) < 0) {
                 close(c->fd);
                 free(c); /* one event a connection and turn: nothing names it any more */

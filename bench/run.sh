@@ -34,4 +34,5 @@ uring=$(pkg-config --libs liburing 2>/dev/null || true)
 # shellcheck disable=SC2086
 ${CC:-cc} -O2 -std=gnu11 -D_GNU_SOURCE -I. -o "$build/bench/reload" bench/reload.c \
     "$build/libsluice.a" -ljansson -levent_core -lnghttp2 -lssl -lcrypto -lpcre2-8 $uring -lm
-exec python3 bench/compare.py --build "$build"
+python3 bench/compare.py --build "$build"
+exec python3 bench/revert.py --build "$build"
