@@ -6,6 +6,7 @@
  */
 #include "proxy/proc/material.h"
 
+#include "config/suggest.h"
 #include "config/writer.h"
 #include "proxy/base/clock.h"
 #include "proxy/base/log.h"
@@ -14,6 +15,7 @@
 #include "proxy/base/sys.h"
 #include "proxy/event/tls_cert.h"
 #include "proxy/event/tls_client.h"
+#include "proxy/event/tls_names.h"
 #include "proxy/event/tls_ocsp.h"
 
 #include <errno.h>
@@ -119,6 +121,26 @@ static uint32_t auth_of(const struct conf_listener_tls *t, const struct conf_cer
     return auths[c->client_auth == CONF_AUTH_INHERIT ? t->client_auth : c->client_auth];
 }
 
+/* Of a list, every name must be one: what OpenSSL does not know it leaves out. */
+static void check_names(struct reading *r, struct str pointer, enum tls_field field,
+                        const char *key, struct str list)
+{
+    struct arena *a = &r->d->arena;
+    struct str unknown = tls_names_unknown(field, list), *names;
+    size_t n;
+    long near;
+
+    if (unknown.n == 0)
+        return;
+    complain(r, arena_printf(&r->a, "%.*s/%s", STR_ARG(pointer), key), STR_NONE,
+             arena_printf(&r->a, "OpenSSL knows no \"%.*s\"", STR_ARG(unknown)).p);
+    names = tls_names_known(&r->a, field, &n);
+    near = suggest_pick(unknown, names, n);
+    if (near >= 0)
+        r->d->list.v[r->d->list.n - 1].hint =
+            arena_printf(a, "did you mean \"%.*s\"?", STR_ARG(names[near]));
+}
+
 static void try_listener(struct reading *r, struct str pointer,
                          const struct conf_listener_tls *t, const struct tls_listener_spec *l)
 {
@@ -188,6 +210,9 @@ static void read_listener(struct reading *r, const struct conf_listener *c,
         list_cert(r, "listener", c->name, from->cert, to->cert, from->ocsp,
                   stapled ? &staple : NULL);
     }
+    check_names(r, pointer, TLS_FIELD_CIPHERS, "ciphers", t->ciphers);
+    check_names(r, pointer, TLS_FIELD_SUITES, "ciphersuites", t->ciphersuites);
+    check_names(r, pointer, TLS_FIELD_CURVES, "curves", t->curves);
     if (!r->bad)
         try_listener(r, pointer, t, l);
 }

@@ -45,6 +45,8 @@ FOUND = [  # listener, arguments of s_client, what it says; None: no handshake
 ]
 WRONG = [  # settings that are refused when the file is loaded, and where
     ({"ciphers": "NONSENSE"}, "/listeners/usual/tls/ciphers"),
+    ({"ciphers": "HIGH:ECDHE-RSA-AES128-GCM-SHA265"}, "/listeners/usual/tls/ciphers"),
+    ({"ciphersuites": "TLS_AES_128_GCM_SHA256:TLS_NONSENSE"}, "/listeners/usual/tls/ciphersuites"),
     ({"ciphersuites": "TLS_NONSENSE"}, "/listeners/usual/tls/ciphersuites"),
     ({"curves": "X25519:nonsense"}, "/listeners/usual/tls/curves"),
     ({"min_version": "1.3", "max_version": "1.2"}, "/listeners/usual/tls/max_version"),
@@ -83,7 +85,11 @@ def tell(t):
         s.write_config()
         a = s.call("POST", "/v1/config:reload")
         t.equal(a.status, 422, f"{more}: {a.body}")
-        t.equal(json.loads(a.body)["diagnostics"][0]["pointer"], pointer, f"where {more}")
+        wrong = json.loads(a.body)["diagnostics"][0]
+        t.equal(wrong["pointer"], pointer, f"where {more}")
+        t.check(wrong["line"] > 0, f"{wrong}")
+        if "GCM-SHA265" in str(more):
+            t.check("ECDHE-RSA-AES128-GCM-SHA256" in wrong["hint"], f"{wrong}")
     t.equal(s_client(ports["usual"])[0], FOUND[0][2], "the old settings stay")
 
 
