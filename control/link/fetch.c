@@ -26,7 +26,7 @@ struct fetch { /* owned by the fetcher until its callback */
     uint32_t magic;
     struct fetcher *fetcher;
     CURL *curl;
-    struct curl_slist *headers;
+    struct curl_slist *headers, *connect_to;
     fetch_cb *cb;
     void *arg;
     char *request_body;
@@ -55,6 +55,7 @@ static void fetch_free(struct fetch *f)
         curl_easy_cleanup(f->curl);
     }
     curl_slist_free_all(f->headers);
+    curl_slist_free_all(f->connect_to);
     xfree(f->request_body);
     xfree(f->body);
     xfree(f->fields);
@@ -263,6 +264,16 @@ void fetcher_free(struct fetcher *fr)
     curl_global_cleanup();
 }
 
+/* The name in the URL stays what is asked for, in Host and in the ClientHello. */
+static void send_to(struct fetch *f, const char *address)
+{
+    char *rule = xasprintf("::%s", address);
+
+    f->connect_to = curl_slist_append(NULL, rule);
+    curl_easy_setopt(f->curl, CURLOPT_CONNECT_TO, f->connect_to);
+    xfree(rule);
+}
+
 static void set_options(struct fetch *f, const struct fetch_options *o)
 {
     CURL *c = f->curl;
@@ -287,6 +298,8 @@ static void set_options(struct fetch *f, const struct fetch_options *o)
         curl_easy_setopt(c, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE);
     if (o->socket)
         curl_easy_setopt(c, CURLOPT_UNIX_SOCKET_PATH, o->socket);
+    if (o->address)
+        send_to(f, o->address);
     if (o->proxy_header)
         curl_easy_setopt(c, CURLOPT_HAPROXYPROTOCOL, 1L);
     if (o->connect_only)

@@ -24,12 +24,13 @@ struct fetch_options {          /* all of it is copied */
     uint64_t timeout_ms;        /* for all of it; 0: 10 s */
     size_t body_max;            /* bytes kept of the answer; the rest is not waited for */
     size_t headers_max;         /* bytes kept of its fields; more are left out */
-    const char *socket; /* connect to this UNIX socket, whatever the URL says; or NULL */
-    bool http2;         /* by ALPN for https, by prior knowledge for http; else HTTP/1.1 */
-    bool proxy_header;  /* begin the connection with a PROXY header, version 1 */
-    bool connect_only;  /* no request: status 0 and no error when it connected */
-    bool unverified;    /* https: whoever answers will do */
-    bool fresh;         /* a new connection, closed afterwards: for health checks */
+    const char *socket;  /* connect to this UNIX socket, whatever the URL says; or NULL */
+    const char *address; /* "HOST:PORT": connect there, whatever the URL says; or NULL */
+    bool http2;          /* by ALPN for https, by prior knowledge for http; else HTTP/1.1 */
+    bool proxy_header;   /* begin the connection with a PROXY header, version 1 */
+    bool connect_only;   /* no request: status 0 and no error when it connected */
+    bool unverified;     /* https: whoever answers will do */
+    bool fresh;          /* a new connection, closed afterwards: for health checks */
 };
 
 struct fetch_result {

@@ -6,6 +6,8 @@
  */
 #include "control/link/health.h"
 
+#include "config/endpoint.h"
+#include "config/units.h"
 #include "control/link/fetch.h"
 #include "control/link/grpc_health.h"
 #include "proxy/base/hash.h"
@@ -18,6 +20,7 @@
 struct target { /* owned by health; strings behind it */
     struct health *health;
     char *service, *version, *endpoint, *url;
+    char *address;           /* where URL's name is, or NULL: it has the address itself */
     char *socket;            /* path, or NULL */
     char *asked;             /* name of a gRPC service, may be empty */
     struct conf_health conf; /* without its texts: they are in url and asked */
@@ -166,6 +169,7 @@ static void on_due(void *arg)
                               .fresh = true,
                               .unverified = true,
                               .proxy_header = t->announced,
+                              .address = t->address,
                               .socket = t->socket};
     char room[GRPC_HEALTH_ASK];
 
@@ -192,6 +196,7 @@ static void target_free(struct target *t)
     xfree(t->version);
     xfree(t->endpoint);
     xfree(t->url);
+    xfree(t->address);
     xfree(t->socket);
     xfree(t->asked);
     xfree(t);
@@ -215,16 +220,41 @@ static struct target *target_new(struct health *h, const struct conf_service *s,
     return t;
 }
 
-/* A check asks whether somebody is alive; who it is, traffic verifies. */
-static char *url_of(const struct conf_endpoint *e, bool tls, struct str path)
+/* The name that a TLS endpoint is asked by, as traffic does it; empty: it has none. */
+static struct str name_of(const struct conf_service *s, const struct conf_endpoint *e)
 {
-    const char *scheme = tls ? "https" : "http";
-    bool v6 = e->host.n && memchr(e->host.p, ':', e->host.n);
+    struct str name = s->tls.server_name;
 
-    if (e->port == 0) /* a UNIX socket */
-        return xasprintf("%s://localhost%.*s", scheme, STR_ARG(path));
-    return xasprintf(v6 ? "%s://[%.*s]:%u%.*s" : "%s://%.*s:%u%.*s", scheme, STR_ARG(e->host),
-                     e->port, STR_ARG(path));
+    if (name.n == 0 && e->port != 0)
+        name = endpoint_identity(e->name, e->from);
+    return s->tls.enabled && unit_hostname(name) ? name : STR("");
+}
+
+/* A check asks whether somebody is alive; who it is, traffic verifies. */
+static void set_url(struct target *t, const struct conf_service *s,
+                    const struct conf_endpoint *e)
+{
+    const char *scheme = s->tls.enabled ? "https" : "http";
+    bool grpc = s->health.by == CONF_CHECK_GRPC;
+    struct str path = grpc ? STR(GRPC_HEALTH_PATH) : s->health.path, name = name_of(s, e);
+    bool v6 = e->host.n && memchr(e->host.p, ':', e->host.n);
+    char *address = e->port == 0
+                        ? xstrdup("localhost") /* a UNIX socket */
+                        : xasprintf(v6 ? "[%.*s]:%u" : "%.*s:%u", STR_ARG(e->host), e->port);
+
+    xfree(t->url);
+    xfree(t->address);
+    t->address = NULL;
+    if (name.n == 0) {
+        t->url = xasprintf("%s://%s%.*s", scheme, address, STR_ARG(path));
+        xfree(address);
+    } else if (e->port == 0) {
+        t->url = xasprintf("%s://%.*s%.*s", scheme, STR_ARG(name), STR_ARG(path));
+        xfree(address);
+    } else {
+        t->url = xasprintf("%s://%.*s:%u%.*s", scheme, STR_ARG(name), e->port, STR_ARG(path));
+        t->address = address;
+    }
 }
 
 /* The first check: soon, but spread so that many targets are not asked at once. */
@@ -254,11 +284,9 @@ static void target_configure(struct target *t, const struct conf_service *s,
         t->up = e->up;
         return;
     }
-    xfree(t->url);
     xfree(t->asked);
     t->asked = xstrndup(s->health.service.p, s->health.service.n);
-    t->url = url_of(e, s->tls.enabled,
-                    s->health.by == CONF_CHECK_GRPC ? STR(GRPC_HEALTH_PATH) : s->health.path);
+    set_url(t, s, e);
     if (was)
         return; /* the check under way or due uses the new url and interval from then on */
     t->good = t->bad = 0;

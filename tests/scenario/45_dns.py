@@ -141,4 +141,5 @@ def tell(t):
     t.eventually("a version of names", lambda: served() == {six.address})
 
 
-story(__doc__, tell)
+if __name__ == "__main__":
+    story(__doc__, tell)
