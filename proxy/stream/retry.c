@@ -3,6 +3,9 @@
 
 #include "proxy/base/mem.h"
 
+/* After connections that turned out dead, and requests that HTTP/2 servers left alone. */
+#define FREE_TRIES 8
+
 static const struct conf_retry *conf(const struct stream *s)
 {
     return &s->service->conf->retry;
@@ -81,7 +84,7 @@ bool retry_allowed(struct stream *s, enum ending why, bool nothing_sent, bool st
 
     if (s->down != HALF_IDLE || !s->replayable || (!nothing_sent && !retry_repeatable(s)))
         return false;
-    if (stale && !s->fresh) {
+    if (stale && s->extra_tries < FREE_TRIES) {
         s->extra_tries++;
         return true;
     }

@@ -1,8 +1,6 @@
 #!/usr/bin/env python3
 """HTTP/2 to services, h2c and h2, from clients of both protocols: meanings of messages, shared
 connections within what the server takes at once, refusals and GOAWAY without a failed request."""
-import collections
-import concurrent.futures
 import importlib
 import json
 import os
@@ -19,8 +17,8 @@ SERVER = pathlib.Path(__file__).with_name("http2_server.js")
 class Service(Process):
     """A node process that speaks HTTP/2."""
 
-    def __init__(self, t, name, pair=None, **env):
-        self.port = free_port()
+    def __init__(self, t, name, pair=None, port=None, **env):
+        self.port = port or free_port()
         files = [str(t.directory / pair[k]) for k in ("cert", "key")] if pair else []
         super().__init__(name, ["node", str(SERVER), str(self.port), *files], t.directory,
                          env={**os.environ, **{k: str(v) for k, v in env.items()}})
@@ -97,23 +95,52 @@ def trailers(t, port, k):
     t.check(b"\r\n0\r\nx-sum: 7\r\nx-got: 8\r\n\r\n" in got.lower(), f"trailers both ways: {got}")
 
 
-def crowd(t, url, path, n, at_once=32, spoken=()):
-    """How N requests ended, and what was said."""
-    def one(_):
-        out, _ = curl(t, url + path, *spoken, "-w", "\n%{http_code}")
-        return out.decode("latin-1").rpartition("\n")[::2]
-    with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
-        got = list(pool.map(one, range(n)))
-    return collections.Counter(status for _, status in got)
-
-
 def seen(t, url):
     return json.loads(ask(t, url + "/seen")[2])
 
 
+def loaded(t, url, n, post=False):
+    """N requests of h2load: those that did not end with 2xx."""
+    body = ["-d", str(t.directory / "body")] if post else []
+    (t.directory / "body").write_bytes(b"x" * 100)
+    r = subprocess.run(["h2load", "-n", str(n), "-c", "4", "-m", "20", "-H", ":authority: shop", *body, url],
+                       capture_output=True, text=True, timeout=120)
+    m = re.search(r"status codes: (\d+) 2xx", r.stdout)
+    t.check(m, f"h2load: {r.stdout[-500:]} {r.stderr[-500:]}")
+    return n - int(m.group(1))
+
+
+def shared(t, url):
+    t.say("shared connections")
+    t.equal(loaded(t, url + "/plain/x", 4000), 0, "requests that failed")
+    got = seen(t, url + "/plain")
+    t.check(got["connections"] < 20, f"few connections carry them: {got}")
+    for k, most in (("few", 10), ("one", 1)):
+        t.equal(loaded(t, f"{url}/{k}/x", 1000), 0, f"at most {most} at once: requests that failed")
+    t.say("one slow answer beside others")
+    slow = subprocess.Popen(["curl", "-sS", "-m", "60", "-H", "host: shop", url + "/one/slow/4000"],
+                            stdout=subprocess.PIPE)
+    t.equal(loaded(t, url + "/one/x", 50), 0, "requests beside a slow one that failed")
+    t.equal(slow.communicate(timeout=60)[0], b"slow", "the slow one")
+    t.say("GOAWAY after every seventh request")
+    t.equal(loaded(t, url + "/old/x", 2000), 0, "GET under GOAWAY that failed")
+    t.equal(loaded(t, url + "/old/x", 2000, post=True), 0, "POST under GOAWAY that failed")
+    t.equal(ask(t, url + "/plain/refused-once", "-d", "hello")[0], 200, "a POST that was refused at first")
+
+
+def restarts(t, url, old):
+    t.say("the server is killed and comes back")
+    old.process.kill()
+    old.wait()
+    t.equal(ask(t, url + "/old/x")[0], 502, "nobody is there")
+    again = Service(t, "again", port=old.port)
+    t.eventually("it answers again", lambda: ask(t, url + "/old/x")[0] == 200)
+    t.check(again.process.poll() is None, "by the new one")
+
+
 def tell(t):
-    if not shutil.which("node") or not shutil.which("curl"):
-        raise Skip("there is no node or curl")
+    if not all(shutil.which(tool) for tool in ("node", "curl", "h2load")):
+        raise Skip("there is no node, curl or h2load")
     issue = importlib.import_module("27_tls").pki(t.directory)
     pair = issue("web", "shop,127.0.0.1")
     plain, secure = Service(t, "plain"), Service(t, "secure", pair)
@@ -143,6 +170,9 @@ def tell(t):
         upload(t, f"http://127.0.0.1:{port}/{k}", ["--http1.1"])
         upload(t, f"https://127.0.0.1:{tport}/{k}", ["--http2"])
     trailers(t, port, "plain")
+    url = f"http://127.0.0.1:{port}"
+    shared(t, url)
+    restarts(t, url, old)
 
 
 if __name__ == "__main__":

@@ -102,7 +102,7 @@ server.on("session", (session) => {
     session.on("close", () => seen.open--);
     session.on("error", () => {});
     session.on("stream", () => {
-        if (age && ++carried === age) session.close(); // GOAWAY; what is there is finished
+        if (age && ++carried === age) setImmediate(() => session.goaway()); // the rest is finished
     });
 });
 server.on("stream", onStream);
