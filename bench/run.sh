@@ -1,5 +1,6 @@
 #!/bin/sh
 # run.sh [BUILD] - CPU per request of Sluice beside HAProxy, nginx and a raw relay, plain and with TLS.
+# Then flags beside flagd's own evaluator, if CONFORMANCE_DIR (../shared) has it.
 # BENCH_ROUNDS (5) rounds of BENCH_SECONDS (2) a program and case, interleaved; BENCH_CASES picks
 # cases by name; BENCH_QUICK=1 is 3 rounds of 1 second. The table goes to stdout and into
 # bench/results/.
@@ -34,5 +35,13 @@ uring=$(pkg-config --libs liburing 2>/dev/null || true)
 # shellcheck disable=SC2086
 ${CC:-cc} -O2 -std=gnu11 -D_GNU_SOURCE -I. -o "$build/bench/reload" bench/reload.c \
     "$build/libsluice.a" -ljansson -levent_core -lnghttp2 -lssl -lcrypto -lpcre2-8 $uring -lm
+${CC:-cc} -O2 -std=gnu11 -D_GNU_SOURCE -I. -o "$build/bench/flags" bench/flags.c \
+    "$build/libsluice.a" -ljansson -lm
 python3 bench/compare.py --build "$build"
-exec python3 bench/revert.py --build "$build"
+python3 bench/revert.py --build "$build"
+data=${CONFORMANCE_DIR:-../shared}/flags
+if [ -d "$data/tools/node_modules" ]; then
+    python3 bench/flags.py --build "$build" --dir "$data"
+else
+    echo "flags: SKIPPED, there is no flagd-core in $data (set CONFORMANCE_DIR)"
+fi
