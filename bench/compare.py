@@ -26,9 +26,10 @@ from programs import FILES, MOST, blind_context, cpu_us, start, start_origin, tr
 
 ALL = ("sluice", "sluice-send", "relay", "haproxy", "nginx")
 FOUR = ("sluice", "relay", "haproxy", "nginx")
-Case = collections.namedtuple("Case", "what path connections programs extra tls shaker",
-                              defaults=(ALL, (), False, None))
-CASES = {  # extra: arguments of wrk; shaker: instead of wrk, with these arguments
+Case = collections.namedtuple("Case", "what path connections programs extra tls shaker streams",
+                              defaults=(ALL, (), False, None, 0))
+CASES = {  # extra: arguments of wrk; shaker: instead of wrk, with these arguments;
+          # streams: HTTP/2 by h2load, so many at once on each connection
     "get-64": Case("128 B, 64 connections", "/128", 64),
     "get-256": Case("128 B, 256 connections", "/128", 256),
     "10k": Case("10 KiB, 64 connections", "/10240", 64),
@@ -43,7 +44,10 @@ CASES = {  # extra: arguments of wrk; shaker: instead of wrk, with these argumen
     "tls-new": Case("TLS, 128 B, new handshake each", "/128", 16, FOUR, tls=True, shaker=()),
     "tls-resumed": Case("TLS, 128 B, resumed handshake each", "/128", 16, FOUR, tls=True,
                         shaker=("resume",)),
+    "h2": Case("HTTP/2 with TLS, 128 B, 16 times 32 streams", "/128", 16,
+               ("sluice", "haproxy", "nginx"), tls=True, streams=32),
 }
+H2LOAD = re.compile(r"requests: .* (\d+) succeeded, (\d+) failed, (\d+) errored")
 TRACED = ("get-64", "new", "tls-64", "tls-new")
 UPLOAD = 'wrk.method = "POST"\nwrk.body = string.rep("x", 1048576)\n'
 IDLE = min(10000, MOST - 200)
@@ -73,10 +77,22 @@ def shake(program, case, seconds, tools):
     return requests, failed
 
 
+def many_streams(program, case, seconds):
+    """HTTP/2: requests that were answered, and errors."""
+    out = run(None, "h2load", "-t1", f"-c{case.connections}", f"-m{case.streams}", "-D",
+              str(seconds), program.url(case.path, True))
+    if "Application protocol: h2" not in out:
+        sys.exit(f"bench: {program.name} does not speak HTTP/2")
+    good, failed, errors = map(int, H2LOAD.search(out).groups())
+    return good, failed + errors
+
+
 def load(program, case, seconds, dir, tools):
     """Run the load generator; requests that were answered, and errors."""
     if case.shaker is not None:
         return shake(program, case, seconds, tools)
+    if case.streams:
+        return many_streams(program, case, seconds)
     extra = case.extra
     if any("{sticky}" in e for e in extra):
         extra = [e.format(sticky=sticky_cookie(program.port)) for e in extra]

@@ -145,7 +145,7 @@ defaults
     timeout server 60s
 frontend web
     bind 127.0.0.1:{port}
-    bind 127.0.0.1:{tls_port} ssl crt {both}
+    bind 127.0.0.1:{tls_port} ssl crt {both} alpn h2,http/1.1
     default_backend origin
 backend origin
     server o1 127.0.0.1:{origin}
@@ -180,7 +180,7 @@ http {{
     ssl_session_cache shared:tls:10m;
     server {{
         listen 127.0.0.1:{port} reuseport;
-        listen 127.0.0.1:{tls_port} ssl reuseport;
+        listen 127.0.0.1:{tls_port} ssl http2 reuseport;
         location / {{ proxy_pass http://origin; proxy_http_version 1.1;
                       proxy_set_header Connection ""; proxy_request_buffering off; proxy_max_temp_file_size 0;
                       proxy_buffer_size 16k; proxy_buffers 8 16k;
@@ -207,7 +207,7 @@ def sluice(dir, port, tls_port, origin, build, pair, full=False, **more):
         "version": 1, "workers": 1, "state_dir": str(dir / "state"),
         "control": {"socket": str(dir / "control.sock")},
         "listeners": {"web": {"address": f"127.0.0.1:{port}"},
-                      "tls": {"address": f"127.0.0.1:{tls_port}", "tls": {
+                      "tls": {"address": f"127.0.0.1:{tls_port}", "protocols": ["h2", "http/1.1"], "tls": {
                           "certificates": [{"cert": str(pair[0]), "key": str(pair[1])}]}}},
         "services": {"shop": shop},
         "routes": [dict(route, flag={"key": "new", "variant": "on"}), route] if full
