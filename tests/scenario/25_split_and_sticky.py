@@ -7,8 +7,34 @@ import http.client
 from harness import request, story
 
 
+def over_both(s, path, n, keys=None):
+    """N requests in turns over 40 connections, which fall to both workers: [(key, version)]."""
+    conns = [http.client.HTTPConnection("127.0.0.1", s.port, timeout=20) for _ in range(40)]
+    got = []
+    for i in range(n):
+        key = keys[i % len(keys)] if keys else None
+        answer = request(conns[i % 40], "GET", path, headers={"X-User": key} if key else {})
+        got.append((key, answer.headers["x-version"]))
+    for conn in conns:
+        conn.close()
+    return got
+
+
+def two_workers(t, s):
+    for path, shares in (("/plain", {"v1": 90, "v2": 10}), ("/three", {"v1": 57, "v2": 36, "v3": 7})):
+        got = collections.Counter(version for _, version in over_both(s, path, 2000))
+        for version, percent in shares.items():  # each worker is off by one at most
+            t.check(abs(got[version] - 20 * percent) <= 2, f"{path}: {got}")
+    users = [f"user-{i}" for i in range(999)]  # three times each, over other connections
+    got = over_both(s, "/user", 2997, users)
+    where = dict(got)
+    t.check(all(where[user] == version for user, version in got), "a user is where the worker wants")
+    share = sum(version == "v2" for version in where.values())
+    t.check(abs(share - 999 * 0.3) < 5 * (999 * 0.3 * 0.7) ** 0.5, f"30 % of 999 users: {share}")
+
+
 def tell(t):
-    v1, v2 = t.origin("v1"), t.origin("v2")
+    v1, v2, v3 = t.origin("v1"), t.origin("v2"), t.origin("v3")
     versions = {"v1": {"endpoints": [v1.address]}, "v2": {"endpoints": [v2.address]}}
     s = t.sluice(
         services={"plain": {"versions": versions, "weights": {"v1": 90, "v2": 10}},
@@ -17,10 +43,13 @@ def tell(t):
                            "overrides": [
                                {"name": "qa", "match": {"header": {"x-canary": "1"}}, "to": "v2"},
                                {"name": "out", "match": {"cookie": {"plan": "gold"}}, "to": "v1"}]},
-                  "by-user": {"versions": versions, "weights": {"v1": 50, "v2": 50},
+                  "three": {"versions": {**versions, "v3": {"endpoints": [v3.address]}},
+                            "weights": {"v1": 57, "v2": 36, "v3": 7}},
+                  "by-user": {"versions": versions, "weights": {"v1": 70, "v2": 30},
                               "sticky": {"by": "header", "name": "x-user"}}},
         routes=[{"path": "/plain", "service": "plain"}, {"path": "/", "service": "shop"},
-                {"path": "/user", "service": "by-user"}])
+                {"path": "/user", "service": "by-user"}, {"path": "/three", "service": "three"}])
+    two_workers(t, s)
 
     conn = http.client.HTTPConnection("127.0.0.1", s.port)
     got = collections.Counter(request(conn, "GET", "/plain").headers["x-version"] for _ in range(1000))

@@ -352,6 +352,52 @@ START_TEST(endpoints_that_are_down_get_nothing_unless_too_few_are_up)
 }
 END_TEST
 
+/* Who of ten gets any of 10,000 requests by different keys. */
+static unsigned served(struct balance *b, unsigned hits[MANY])
+{
+    unsigned n = 0;
+
+    for (int i = 0; i < MANY; i++)
+        hits[i] = 0;
+    for (uint32_t k = 0; k < 10000; k++)
+        hits[pick(b, hash_mix(k), NULL)]++;
+    for (int i = 0; i < MANY; i++)
+        n += hits[i] > 0;
+    return n;
+}
+
+START_TEST(panic_lets_all_in_whatever_the_policy)
+{
+    static const enum conf_balance policies[] = {CONF_BALANCE_P2C, CONF_BALANCE_ROUND_ROBIN,
+                                                 CONF_BALANCE_LEAST_REQUESTS,
+                                                 CONF_BALANCE_RING_HASH};
+    unsigned hits[MANY];
+
+    for (size_t i = 0; i < ARRAY_LEN(policies); i++) {
+        struct balance b = balance_of(policies[i], MANY, 50);
+
+        for (int k = 0; k < 5; k++)
+            targets[k].up = false;
+        ck_assert_uint_eq(served(&b, hits), 5); /* half of ten is no panic */
+        for (int k = 0; k < 5; k++)
+            ck_assert_uint_eq(hits[k], 0);
+        targets[5].up = false;
+        b.until_us = 0;
+        ck_assert_uint_eq(served(&b, hits), MANY);
+        for (int k = 0; k < MANY; k++) { /* and evenly; the points of a ring by chance */
+            ck_assert_uint_gt(hits[k], 500);
+            ck_assert_uint_lt(hits[k], 1600);
+        }
+        targets[5].up = true;
+        pool_eject(&eps[6], now_us + 1000, STATS_EJECTED_ROW); /* who is ejected is not live */
+        b.until_us = 0;
+        ck_assert_uint_eq(served(&b, hits), MANY);
+        now_us += 1001;
+        ck_assert_uint_eq(served(&b, hits), 5);
+    }
+}
+END_TEST
+
 START_TEST(an_ejected_endpoint_comes_back_by_itself)
 {
     struct balance b = balance_of(CONF_BALANCE_ROUND_ROBIN, 2, 0);
@@ -570,6 +616,7 @@ int main(void)
     tcase_add_test(t, ring_hash_bounds_the_load_of_a_hot_key);
     tcase_add_test(t, a_retry_goes_elsewhere_if_there_is_an_elsewhere);
     tcase_add_test(t, endpoints_that_are_down_get_nothing_unless_too_few_are_up);
+    tcase_add_test(t, panic_lets_all_in_whatever_the_policy);
     tcase_add_test(t, an_ejected_endpoint_comes_back_by_itself);
     tcase_add_test(t, errors_in_a_row_eject_and_pauses_grow);
     tcase_add_test(t, who_comes_back_must_answer_before_it_fails);
