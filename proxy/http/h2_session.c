@@ -8,6 +8,7 @@
 
 #include "proxy/base/mem.h"
 #include "proxy/http/h2_budget.h"
+#include "proxy/http/h2_memory.h"
 #include "proxy/http/h2_out.h"
 #include "proxy/http/h2_version.h"
 #include "proxy/http/head_write.h"
@@ -23,6 +24,7 @@ struct h2_session {
     const struct h2_events *ev;
     void *self;
     struct blocks *blocks;
+    size_t *memory;
     struct h2_budget budget;
     struct h2_fields fields; /* of the block that is being read */
     struct h2_out out;       /* room for heads that go out */
@@ -375,12 +377,15 @@ static void announce(struct h2_session *s, uint32_t streams)
 }
 
 struct h2_session *h2_session_new(const struct h2_events *ev, void *self, struct blocks *blocks,
-                                  uint32_t streams, uint64_t now_us)
+                                  size_t *memory, uint32_t streams, uint64_t now_us)
 {
     struct h2_session *s = xcalloc(1, sizeof(*s));
     nghttp2_session_callbacks *cb;
     nghttp2_option *o;
+    nghttp2_mem mem = h2_memory(memory);
 
+    *memory += sizeof(*s);
+    s->memory = memory;
     s->ev = ev;
     s->self = self;
     s->blocks = blocks;
@@ -388,7 +393,7 @@ struct h2_session *h2_session_new(const struct h2_events *ev, void *self, struct
     ASSERT(nghttp2_session_callbacks_new(&cb) == 0 && nghttp2_option_new(&o) == 0);
     set_callbacks(cb);
     set_options(o);
-    ASSERT(nghttp2_session_server_new2(&s->ng, cb, s, o) == 0);
+    ASSERT(nghttp2_session_server_new3(&s->ng, cb, s, o, &mem) == 0);
     nghttp2_option_del(o);
     nghttp2_session_callbacks_del(cb);
     announce(s, streams);
@@ -402,6 +407,7 @@ void h2_session_free(struct h2_session *s)
     nghttp2_session_del(s->ng);
     h2_fields_release(&s->fields);
     h2_out_release(&s->out);
+    *s->memory -= sizeof(*s);
     xfree(s);
 }
 

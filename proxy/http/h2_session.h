@@ -44,9 +44,10 @@ struct h2_events {
 };
 
 struct h2_session;
-/* STREAMS: how many the peer may have open at once. */
+/* What it holds besides BLOCKS is kept in *MEMORY, in bytes. STREAMS: how many the peer may
+ * have open at once. */
 struct h2_session *h2_session_new(const struct h2_events *ev, void *self, struct blocks *blocks,
-                                  uint32_t streams, uint64_t now_us);
+                                  size_t *memory, uint32_t streams, uint64_t now_us);
 void h2_session_free(struct h2_session *s); /* not from an event; no event follows */
 
 /* Bytes that came. What is wrong with them ends the session by GOAWAY: see h2_session_over. */

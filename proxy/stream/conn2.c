@@ -629,6 +629,17 @@ static void on_silent(void *arg)
     deadline_start(&h->ping, c->listener->ping);
 }
 
+bool conn2_is_idle(const struct conn2 *h)
+{
+    return h->awaiting == AWAIT_STREAM && LIST_EMPTY(&h->lanes);
+}
+
+void conn2_part(struct conn2 *h)
+{
+    h2_session_goaway(h->session, H2_NO_ERROR);
+    send_frames(h);
+}
+
 /* ---- life ---- */
 
 void conn2_slabs(struct slab *conns, struct slab *lanes)
@@ -657,8 +668,8 @@ struct conn2 *conn2_new(struct conn *c)
     deadline_init(&h->grace, on_grace, h);
     deadline_init(&h->ping, on_silent, h);
     deadline_start(&h->ping, c->listener->ping);
-    h->session = h2_session_new(&events, h, &c->plane->ios.blocks, streams_of(c->listener),
-                                loop_now_us(c->plane->loop));
+    h->session = h2_session_new(&events, h, &c->plane->ios.blocks, &c->plane->h2_memory,
+                                streams_of(c->listener), loop_now_us(c->plane->loop));
     c->io.bulk = true;
     deadline_stop(&c->deadline);
     stir(h);

@@ -14,6 +14,10 @@ struct conn2 *conn2_new(struct conn *c);
 void conn2_read(struct conn2 *h); /* c->io.in has bytes */
 void conn2_drained(struct conn2 *h);
 void conn2_deadline(struct conn2 *h);
+/* No stream is open, nor any on its way: the conn's deadline is that of idle ones. */
+bool conn2_is_idle(const struct conn2 *h);
+/* The conn is about to be closed: say that nothing came after what was answered. */
+void conn2_part(struct conn2 *h);
 /* The plane drains: no new streams after those the client has opened. */
 void conn2_drain(struct conn2 *h);
 /* All streams end as WHY and nothing follows; freed when the turn is over. */

@@ -2,7 +2,7 @@
 #include "proxy/stream/overload.h"
 
 #include "proxy/base/log.h"
-#include "proxy/stream/conn.h"
+#include "proxy/stream/conn2.h"
 #include "proxy/stream/plane_state.h"
 
 #include <sys/resource.h>
@@ -23,9 +23,9 @@ static uint64_t memory_used(const struct plane *p)
 {
     return slab_used(&p->ios.blocks.small) + slab_used(&p->ios.blocks.large) +
            slab_used(&p->ios.tls) + (uint64_t)p->ios.tls.nused * OVERLOAD_TLS_BYTES +
-           slab_used(&p->conns) + slab_used(&p->streams) + slab_used(&p->attempts) +
-           slab_used(&p->mirrors) + slab_used(&p->prefaces) + pool_used(&p->pool) +
-           pool_used(&p->shadows);
+           slab_used(&p->conns) + slab_used(&p->conn2s) + slab_used(&p->lanes) + p->h2_memory +
+           slab_used(&p->streams) + slab_used(&p->attempts) + slab_used(&p->mirrors) +
+           slab_used(&p->prefaces) + pool_used(&p->pool) + pool_used(&p->shadows);
 }
 
 static uint64_t descriptors_used(const struct plane *p)
@@ -59,6 +59,11 @@ static uint64_t descriptor_limit(void)
 
 /* ---- connections that wait for nothing ---- */
 
+static bool is_idle(const struct conn *c)
+{
+    return c->state == CONN_IDLE || (c->state == CONN_HTTP2 && conn2_is_idle(c->conn2));
+}
+
 struct idle { /* those of clients, and when they would time out */
     uint64_t n, first_us, last_us;
 };
@@ -69,7 +74,7 @@ static struct idle idle(const struct plane *p)
     const struct conn *c;
 
     LIST_FOREACH (c, &p->open, link) {
-        if (c->state != CONN_IDLE)
+        if (!is_idle(c))
             continue;
         i.n++;
         i.first_us = c->deadline.at_us < i.first_us ? c->deadline.at_us : i.first_us;
@@ -86,8 +91,10 @@ static uint64_t close_until(struct plane *p, uint64_t until_us, uint64_t n)
 
     for (c = LIST_FIRST(&p->open); c && closed < n; c = next) {
         next = LIST_NEXT(c, link);
-        if (c->state != CONN_IDLE || c->deadline.at_us > until_us)
+        if (!is_idle(c) || c->deadline.at_us > until_us)
             continue;
+        if (c->state == CONN_HTTP2)
+            conn2_part(c->conn2);
         conn_close(c);
         closed++;
     }

@@ -2,9 +2,10 @@
  * overload.h - when a worker has too much to do: new work is refused, what is under way ends.
  *
  * What is in use is looked at every OVERLOAD_SAMPLE_MS, never per request. Above a mark of
- * descriptors idle connections go first; if that is not enough, the worker is *over*: it
- * answers requests 503 and closes their connections, until it is a tenth below the mark. Near
- * the last descriptor it does not accept, so that requests under way can still connect.
+ * descriptors idle connections go first, of either protocol; if that is not enough, the worker
+ * is *over*: it answers requests 503 and closes their connections, until it is a tenth below
+ * the mark. Near the last descriptor it does not accept, so that requests under way can still
+ * connect.
  */
 #pragma once
 #include "config/model.h"

@@ -57,6 +57,7 @@ struct plane {
     struct pool pool;
     struct pool shadows; /* connections for copies, apart from those that answer clients */
     struct slab conns, conn2s, lanes, streams, attempts, prefaces, mirrors;
+    size_t h2_memory;      /* bytes that sessions of HTTP/2 hold */
     uint64_t snapshots;    /* applied so far */
     struct tables *tables; /* the newest snapshot; NULL before the first */
     struct flagset *flags; /* the newest flag set; NULL before the first */

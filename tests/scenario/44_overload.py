@@ -10,7 +10,7 @@ import socket
 import threading
 import time
 
-from harness import request, story
+from harness import free_port, request, story
 
 HEAD = b"GET /slow?ms=%d HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -29,8 +29,11 @@ def closed(c):
 
 def tell(t):
     v1 = t.origin("v1")
+    port = free_port()
     s = t.sluice(workers=1, overload={"descriptors": 50},
+                 listeners={"web": {"address": f"127.0.0.1:{port}", "protocols": ["http/1.1", "h2"]}},
                  services={"shop": {"versions": {"v1": {"endpoints": [v1.address]}}}})
+    s.port = port
     pid = s.children()["worker 0"]
     resource.prlimit(pid, resource.RLIMIT_NOFILE, (200, 200))  # the mark: 100
 
@@ -79,6 +82,24 @@ def tell(t):
     t.eventually("new clients are served", lambda: s.get("/", timeout=5).status == 200)
     t.equal(s.children()["worker 0"], pid, "the same worker")
 
+    t.say("idle connections of HTTP/2 make room too, and are told; they count as memory")
+    before = s.metrics()["sluice_used_memory_bytes"]
+    crowd = [connect(s) for _ in range(45)]
+    for n, c in enumerate(crowd):
+        c.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4))
+    seen = [heard(c, 4) for c in crowd]  # its SETTINGS
+    t.check(all(seen), "they are spoken to")
+    t.eventually("memory", lambda: s.metrics()["sluice_used_memory_bytes"] > before + 45 * 4096)
+    closed_before = s.metrics()["sluice_overload_closed_total"]
+    late = [connect(s) for _ in range(60)]
+    for c in late:
+        c.sendall(b"GET /slow?ms=3000 HTTP/1.1\r\nHost: x\r\n\r\n")
+    t.eventually("some are closed", lambda: s.metrics()["sluice_overload_closed_total"] > closed_before)
+    t.check(any(heard(c, 7, 0.2) for c in crowd), "GOAWAY")
+    for c in crowd + late:
+        c.close()
+    t.eventually("new clients are served", lambda: s.get("/", timeout=5).status == 200)
+
     t.say("memory: buffers of answers that nobody reads")
     s.config["overload"] = {"memory": "4MiB", "descriptors": 0}
     s.write_config()
@@ -103,6 +124,24 @@ def tell(t):
     t.equal(s.get("/").status, 200, "served again")
     stop.set()
 
+
+
+def frame(kind, payload=b"", stream=0):
+    return len(payload).to_bytes(3, "big") + bytes((kind, 0)) + stream.to_bytes(4, "big") + payload
+
+
+def heard(c, kind, timeout=20):
+    """Does a frame of KIND come, before the connection ends or is silent for so long?"""
+    c.settimeout(timeout)
+    try:
+        with c.makefile("rb") as f:
+            while len(head := f.read(9)) == 9:
+                f.read(int.from_bytes(head[:3], "big"))
+                if head[3] == kind:
+                    return True
+    except OSError:
+        pass
+    return False
 
 
 def pour(server, stop):
