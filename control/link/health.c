@@ -285,7 +285,7 @@ static void target_configure(struct target *t, const struct conf_service *s,
         return;
     }
     xfree(t->asked);
-    t->asked = xstrndup(s->health.service.p, s->health.service.n);
+    t->asked = xasprintf("%.*s", STR_ARG(s->health.service));
     set_url(t, s, e);
     if (was)
         return; /* the check under way or due uses the new url and interval from then on */

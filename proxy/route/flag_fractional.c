@@ -100,7 +100,7 @@ static void put_float(struct cbor *c, double x)
 /* Integral numbers are integers as far as CBOR has them; there is one zero. */
 static void put_number(struct cbor *c, double x)
 {
-    if (x != trunc(x) || x < -0x1p63 || x >= 0x1p64)
+    if (x != trunc(x) || x < -9223372036854775808.0 || x >= 18446744073709551616.0)
         put_float(c, x);
     else if (x < 0)
         put_head(c, 1, (uint64_t)(-(int64_t)x - 1));
