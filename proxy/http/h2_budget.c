@@ -23,6 +23,14 @@ void h2_budget_init(struct h2_budget *b, uint64_t now_us)
     };
 }
 
+/* Servers begin with a frame. */
+void h2_budget_init_server(struct h2_budget *b, uint64_t now_us)
+{
+    h2_budget_init(b, now_us);
+    b->server = true;
+    b->skip = 0;
+}
+
 static int32_t filled(int32_t tokens, uint64_t us, uint64_t rate, int32_t most)
 {
     uint64_t more = us * rate / 1000000;
@@ -86,7 +94,11 @@ static bool see_headers(struct h2_budget *b, uint32_t length, uint8_t flags, uin
     b->blocks++;
     b->block = 0;
     b->continuations = 0;
-    if (!h2_numbers_open(&b->numbers, id)) {
+    if (b->server && (flags & FLAG_END))
+        refund(&b->control, 2, H2_CONTROL_MOST);
+    else if (b->server && !pay(b))
+        return false;
+    if (!b->server && !h2_numbers_open(&b->numbers, id)) {
         b->lies = true;
         return broken(b, "a stream that was passed over");
     }
@@ -106,6 +118,8 @@ static bool see_data(struct h2_budget *b, uint32_t length, uint8_t flags)
         return pay(b);
     if (length >= USEFUL)
         refund(&b->control, 1, H2_CONTROL_MOST);
+    if (b->server && (flags & FLAG_END))
+        refund(&b->control, 2, H2_CONTROL_MOST);
     return true;
 }
 

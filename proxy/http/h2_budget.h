@@ -4,8 +4,10 @@
  * The scanner looks at every frame header before the session does, unknown types and empty
  * CONTINUATIONs included, so no frame is free. Frames that carry nothing are paid out of one
  * bucket, streams that end by a reset out of another; real data and finished exchanges pay
- * back. Attacks: http/2 rapid reset, made you reset, CONTINUATION, SETTINGS, PING, PRIORITY,
- * WINDOW_UPDATE, empty DATA and unknown frame floods (RFC 9113 10.5).
+ * back. A server pays for each head that ends nothing, and its ends pay back two: an interim
+ * head an answer is free, heads without end are not. Attacks: http/2 rapid reset, made you
+ * reset, CONTINUATION, SETTINGS, PING, PRIORITY, WINDOW_UPDATE, empty DATA and unknown frame
+ * floods (RFC 9113 10.5).
  */
 #pragma once
 #include "proxy/base/check.h"
@@ -31,12 +33,15 @@ struct h2_budget {
     bool in_block;   /* the last frame of one has not come */
     bool in_last;    /* it has begun */
     bool lies;       /* the budget is broken by what no peer may send */
+    bool server;     /* the peer answers: its HEADERS open no streams, and come in any order */
     uint8_t have;    /* of head */
     uint8_t head[9];
     const char *why; /* NULL: within the budget */
 };
 
 void h2_budget_init(struct h2_budget *b, uint64_t now_us);
+/* The same for a peer that is a server. */
+void h2_budget_init_server(struct h2_budget *b, uint64_t now_us);
 /* Look at IN, the next bytes of the connection (its preface is part of them). How many of them
  * may be handed to the session: fewer than all when the budget is broken, then `why` is set. */
 size_t h2_budget_look(struct h2_budget *b, struct str in, uint64_t now_us) MUST_CHECK;

@@ -423,8 +423,7 @@ struct h2_client *h2_client_new(const struct h2_client_events *ev, void *self,
     s->self = self;
     s->blocks = blocks;
     s->secure = secure;
-    h2_budget_init(&s->budget, now_us);
-    s->budget.skip = 0; /* servers begin with a frame */
+    h2_budget_init_server(&s->budget, now_us);
     ASSERT(nghttp2_session_callbacks_new(&cb) == 0 && nghttp2_option_new(&o) == 0);
     set_callbacks(cb);
     nghttp2_option_set_no_auto_window_update(o, 1);

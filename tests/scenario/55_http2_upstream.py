@@ -122,6 +122,14 @@ def shared(t, url):
                             stdout=subprocess.PIPE)
     t.equal(loaded(t, url + "/one/x", 50), 0, "requests beside a slow one that failed")
     t.equal(slow.communicate(timeout=60)[0], b"slow", "the slow one")
+    before = seen(t, url + "/plain")["requests"]
+    slow = subprocess.Popen(["curl", "-sS", "-m", "60", "-H", "host: shop", url + "/plain/slow/3000"],
+                            stdout=subprocess.PIPE)
+    t.eventually("it is asked", lambda: seen(t, url + "/plain")["requests"] > before + 1)
+    before = seen(t, url + "/plain")["requests"]
+    t.equal(loaded(t, url + "/plain/x", 200), 0, "requests that were answered before an older one")
+    t.equal(slow.communicate(timeout=60)[0], b"slow", "the older one")
+    t.equal(seen(t, url + "/plain")["requests"] - before, 201, "none was asked twice")
     t.say("GOAWAY after every seventh request")
     t.equal(loaded(t, url + "/old/x", 2000), 0, "GET under GOAWAY that failed")
     t.equal(loaded(t, url + "/old/x", 2000, post=True), 0, "POST under GOAWAY that failed")

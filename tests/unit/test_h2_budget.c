@@ -5,7 +5,7 @@
 
 #include <check.h>
 
-enum { HEADERS = 1, RST = 3, PING = 6, CONTINUATION = 9, END_HEADERS = 4 };
+enum { HEADERS = 1, RST = 3, PING = 6, CONTINUATION = 9, END_STREAM = 1, END_HEADERS = 4 };
 
 static const struct str preface = STR_INIT("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
 
@@ -83,6 +83,33 @@ START_TEST(test_blocks)
 }
 END_TEST
 
+/* Answers come in any order; an interim head each is free, heads without end are not. */
+START_TEST(test_server)
+{
+    struct h2_budget b;
+    char rooms[3][32];
+    int heads = 0;
+
+    h2_budget_init_server(&b, 0);
+    for (uint32_t id = 9999; id > 1; id -= 2) {
+        struct str interim = frame_of(rooms[0], 5, HEADERS, END_HEADERS, id);
+        struct str head = frame_of(rooms[1], 5, HEADERS, END_HEADERS, id);
+        struct str body = frame_of(rooms[2], 5, 0, END_STREAM, id);
+
+        ck_assert_uint_eq(h2_budget_look(&b, interim, 0), interim.n);
+        ck_assert_uint_eq(h2_budget_look(&b, head, 0), head.n);
+        ck_assert_uint_eq(h2_budget_look(&b, body, 0), body.n);
+    }
+    ck_assert_ptr_null(b.why);
+    while (!b.why && heads <= H2_CONTROL_MOST) {
+        struct str interim = frame_of(rooms[0], 5, HEADERS, END_HEADERS, 10001);
+        heads += h2_budget_look(&b, interim, 0) == interim.n;
+    }
+    ck_assert_ptr_nonnull(b.why);
+    ck_assert_int_eq(heads, H2_CONTROL_MOST);
+}
+END_TEST
+
 START_TEST(test_numbers)
 {
     static const struct {
@@ -129,6 +156,7 @@ int main(void)
     tcase_add_test(t, test_control);
     tcase_add_test(t, test_refill);
     tcase_add_test(t, test_blocks);
+    tcase_add_test(t, test_server);
     tcase_add_test(t, test_numbers);
     tcase_add_test(t, test_passed_over);
     return unit_run(s);
