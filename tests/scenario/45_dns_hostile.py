@@ -8,7 +8,7 @@ import struct
 import threading
 import time
 
-from harness import story
+from harness import free_port, story
 
 A, CNAME, AAAA, SRV = 1, 5, 28, 33
 
@@ -26,9 +26,10 @@ class Liar:
 
     def __init__(self):
         self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.sock.bind(("127.0.0.1", 0))
-        self.address = "127.0.0.1:%d" % self.sock.getsockname()[1]
-        self.stream = socket.create_server(("127.0.0.1", self.sock.getsockname()[1]))
+        here = ("127.0.0.1", free_port())
+        self.sock.bind(here)
+        self.address = "%s:%d" % here
+        self.stream = socket.create_server(here)
         self.lie, self.asked, self.ending = None, 0, False
         threading.Thread(target=self.run, daemon=True).start()
         threading.Thread(target=self.run_stream, daemon=True).start()
