@@ -279,6 +279,14 @@ void io_unread(struct io *io, struct str s)
     io->in = b;
 }
 
+bool io_has_input(const struct io *io)
+{
+    char first;
+
+    return (io->in && io->in->start < io->in->end) ||
+           recv(io->fd, &first, 1, MSG_PEEK | MSG_DONTWAIT) == 1;
+}
+
 void io_idle(struct io *io)
 {
     io->keep = false;

@@ -146,6 +146,8 @@ void io_want_drained(struct io *io); /* IO_DRAINED once, on a later turn */
  * and asks for more only when a third of them is gone. A system call.
  */
 size_t io_untaken(const struct io *io);
+/* There are bytes to read, here or in the kernel. A system call. */
+bool io_has_input(const struct io *io);
 /* No more output: FIN after what is queued. Call with nothing queued. */
 void io_shutdown(struct io *io);
 /* The same once all that is queued is sent. Reading goes on. */

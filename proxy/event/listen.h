@@ -24,6 +24,13 @@ MUST_CHECK int listen_tcp(const char *host, uint16_t port, int *fds, size_t n);
 uint16_t listen_port(int fd);
 
 /*
+ * From now on the listening TCP socket FD, however many processes share it, drops what asks for
+ * a new connection; handshakes under way go on. The asker's kernel asks again after a second.
+ * 0, or -1 and errno.
+ */
+MUST_CHECK int listen_hush(int fd);
+
+/*
  * A socket file at PATH with exactly MODE. A stale one, which nobody answers on, is replaced; a
  * live one is EADDRINUSE and anything that is not a socket EEXIST. Returns the descriptor, or
  * -1 and errno. The caller unlinks PATH when it is done.

@@ -223,6 +223,12 @@ static bool waits_after_fin(const struct conn *c)
     return c->listener->conf && c->listener->conf->half_close;
 }
 
+/* How long the next request may take to come. */
+static struct deadline_queue *idle_queue(const struct conn *c)
+{
+    return c->plane->draining ? c->plane->last_queue : c->listener->idle;
+}
+
 static void go_idle(struct conn *c)
 {
     bool ahead;
@@ -230,12 +236,13 @@ static void go_idle(struct conn *c)
     c->io.keep = false;
     ahead = has_more(c);
     conn_enter(c, CONN_IDLE);
-    if (c->plane->draining || (c->io.eof && !(ahead && waits_after_fin(c)))) {
+    if ((c->io.eof && !(ahead && waits_after_fin(c))) ||
+        (c->plane->draining && !io_has_input(&c->io))) {
         conn_close(c);
         return;
     }
     io_idle(&c->io);
-    deadline_start(&c->deadline, c->listener->idle);
+    deadline_start(&c->deadline, idle_queue(c));
     if (ahead)
         loop_post(c->plane->loop, &c->next, c->next.cb, c);
 }
@@ -474,6 +481,8 @@ static void speak_http2(struct conn *c)
 {
     conn_enter(c, CONN_HTTP2);
     c->conn2 = conn2_new(c);
+    if (c->plane->draining)
+        conn2_drain(c->conn2);
     if (c->io.in)
         conn2_read(c->conn2);
 }
@@ -731,7 +740,7 @@ static void on_drained(struct conn *c)
 static void on_secured(struct conn *c)
 {
     c->tls = io_tls_facts(&c->io);
-    deadline_start(&c->deadline, c->listener->idle);
+    deadline_start(&c->deadline, idle_queue(c));
     if (c->tls->protocol == TLS_HTTP2)
         speak_http2(c);
 }
@@ -838,7 +847,7 @@ void conn_open(struct listener *l, int fd, const struct sockaddr *peer)
     io_open(&c->io, &p->ios, fd, on_io, c);
     if (l->tls)
         io_accept_tls(&c->io, l->tls);
-    deadline_start(&c->deadline, l->tls ? l->head : l->idle);
+    deadline_start(&c->deadline, l->tls ? l->head : idle_queue(c));
     io_read_now(&c->io);
     if (c->state == CONN_CLOSED || c->io.eof)
         return;
@@ -852,6 +861,8 @@ void conn_drain(struct conn *c)
 {
     if (c->state == CONN_HTTP2)
         conn2_drain(c->conn2);
+    else if (c->state == CONN_IDLE && (c->kept_end == 0 || io_has_input(&c->io)))
+        deadline_start(&c->deadline, c->plane->last_queue);
     else if (c->state == CONN_IDLE)
         conn_close(c);
 }

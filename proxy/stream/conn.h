@@ -65,5 +65,6 @@ void conn_finish(struct conn *c);
 void conn_await_taking(struct conn *c);
 /* That time is over. True: it took some since then, if slowly, and has the same time again. */
 bool conn_is_taking(struct conn *c) MUST_CHECK;
-/* The plane drains: close if idle, else after the exchange. */
+/* The plane drains: close after the exchange, or now; one that has asked nothing yet, or whose
+ * next request lies in the kernel, is heard first. */
 void conn_drain(struct conn *c);

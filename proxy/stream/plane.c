@@ -1,5 +1,5 @@
 /*
- * plane.c - the data plane of one worker: listeners, snapshots, drain.
+ * plane.c - the data plane of one worker: snapshots, life, drain.
  *
  * Invariant: conns, streams and attempts are freed by graves of the loop, and the plane's own
  * grave is dug last, so that what they go back to is still there.
@@ -8,8 +8,8 @@
 
 #include "proxy/base/log.h"
 #include "proxy/base/mem.h"
-#include "proxy/base/sys.h"
 #include "proxy/event/ring.h"
+#include "proxy/stream/accept.h"
 #include "proxy/stream/attempt.h"
 #include "proxy/stream/conn.h"
 #include "proxy/stream/conn2.h"
@@ -20,168 +20,19 @@
 #include "proxy/stream/preface.h"
 
 #include <errno.h>
-#include <netinet/tcp.h>
 #include <signal.h>
-#include <unistd.h>
 
-#define PLANE_MAGIC     0x706c616eu
-#define ACCEPTS_A_TURN  64
-#define ACCEPT_PAUSE_MS 100 /* after running out of descriptors, or nearly */
-#define KEEP_CONNS      4096
-#define KEEP_STREAMS    1024
-#define KEEP_MIRRORS    64
-#define KEEP_PREFACES   64
+#define PLANE_MAGIC   0x706c616eu
+#define KEEP_CONNS    4096
+#define KEEP_STREAMS  1024
+#define KEEP_MIRRORS  64
+#define KEEP_PREFACES 64
 
 static void on_flush(void *arg)
 {
     struct plane *p = arg;
 
     access_log_flush(&p->log);
-}
-
-/* ---- listeners ---- */
-
-struct listener *listener_ref(struct listener *l)
-{
-    l->refs++;
-    return l;
-}
-
-void listener_unref(struct listener *l)
-{
-    if (--l->refs)
-        return;
-    tls_server_unref(l->tls);
-    xfree(l->name);
-    xfree(l);
-}
-
-static void set_timeouts(struct listener *l)
-{
-    struct deadlines *ds = l->plane->deadlines;
-    struct conf_client_timeouts t = {CLIENT_HEAD_MS, CLIENT_IDLE_MS, CLIENT_STALL_MS};
-
-    if (l->conf)
-        t = l->conf->timeouts;
-    l->ping = deadline_queue(ds, l->conf ? l->conf->http2.ping_ms : 0);
-    l->head = deadline_queue(ds, t.head_ms);
-    l->idle = deadline_queue(ds, t.idle_ms);
-    l->stall = deadline_queue(ds, t.stall_ms);
-}
-
-/* What the newest snapshot says about L. */
-static void find_conf(struct listener *l)
-{
-    const struct tables *t = l->plane->tables;
-    struct str rest = str_of(l->name), name = str_cut(&rest, '@');
-
-    l->conf = NULL;
-    for (size_t i = 0; t && i < t->conf->nlisteners; i++)
-        if (str_eq(t->conf->listeners[i].name, name))
-            l->conf = &t->conf->listeners[i];
-    set_timeouts(l);
-}
-
-static void pause_accepting(struct plane *p)
-{
-    struct listener *l;
-
-    LIST_FOREACH (l, &p->listeners, link)
-        watch_stop(&l->watch);
-    timer_start(&p->accept_timer, ACCEPT_PAUSE_MS);
-}
-
-static void accept_failed(struct plane *p)
-{
-    stat_add(&p->stats->accept_failed, 1);
-    pause_accepting(p);
-}
-
-static void on_acceptable(void *arg, unsigned what)
-{
-    struct listener *l = arg;
-
-    (void)what;
-    for (int i = 0; i < ACCEPTS_A_TURN; i++) {
-        struct sockaddr_storage peer = {0};
-        socklen_t len = sizeof(peer);
-        int fd;
-
-        if (overload_is_full(l->plane)) {
-            pause_accepting(l->plane);
-            return;
-        }
-        fd = accept4(l->fd, (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
-
-        if (fd >= 0) {
-            if (l->conf && l->conf->proxy_protocol.nfrom)
-                preface_open(l, fd, &peer);
-            else
-                conn_open(l, fd, (struct sockaddr *)&peer);
-            continue;
-        }
-        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
-            accept_failed(l->plane);
-        if (errno != ECONNABORTED && errno != EINTR)
-            return;
-    }
-}
-
-static void on_accept_timer(void *arg)
-{
-    struct plane *p = CAST(plane, PLANE_MAGIC, arg);
-    struct listener *l;
-
-    LIST_FOREACH (l, &p->listeners, link)
-        watch_start(&l->watch, p->loop, l->fd, WATCH_READ, on_acceptable, l);
-}
-
-/* What the newest document says about L. */
-static void set_tls(struct listener *l)
-{
-    struct str rest = str_of(l->name);
-    struct tls_server *s = secrets_server(&l->plane->secrets, str_cut(&rest, '@'));
-
-    tls_server_unref(l->tls);
-    l->tls = tls_server_ref(s);
-}
-
-void plane_listen(struct plane *p, const char *name, int fd)
-{
-    struct listener *l = xcalloc(1, sizeof(*l));
-    int one = 1;
-
-    l->refs = 1;
-    l->plane = p;
-    l->name = xstrdup(name);
-    l->fd = fd;
-    find_conf(l);
-    set_tls(l);
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)); /* inherited */
-    LIST_INSERT_HEAD(&p->listeners, l, link);
-    if (!timer_pending(&p->accept_timer))
-        watch_start(&l->watch, p->loop, fd, WATCH_READ, on_acceptable, l);
-}
-
-static void listener_close(struct listener *l)
-{
-    watch_stop(&l->watch);
-    LIST_REMOVE(l, link);
-    sys_close(l->fd);
-    l->fd = -1;
-    l->conf = NULL;
-    listener_unref(l);
-}
-
-void plane_unlisten(struct plane *p, const char *name)
-{
-    struct listener *l, *next;
-
-    for (l = LIST_FIRST(&p->listeners); l; l = next) {
-        next = LIST_NEXT(l, link);
-        if (!name || strcmp(l->name, name) == 0)
-            listener_close(l);
-    }
 }
 
 /* ---- what comes from above ---- */
@@ -224,7 +75,7 @@ int plane_apply_snapshot(struct plane *p, struct str doc, uint64_t *generation, 
     p->tables = tables_new(&snap, &env, old);
     p->snapshots++;
     LIST_FOREACH (l, &p->listeners, link)
-        find_conf(l);
+        listener_find_conf(l);
     tables_unref(old);
     use_io_uring(p, p->tables->conf->io_uring);
     overload_set(p, &p->tables->conf->overload);
@@ -254,7 +105,7 @@ int plane_apply_tls(struct plane *p, struct str doc, char **why)
     if (secrets_apply(&p->secrets, doc, why) < 0)
         return -1;
     LIST_FOREACH (l, &p->listeners, link)
-        set_tls(l);
+        listener_set_tls(l);
     return 0;
 }
 
@@ -280,6 +131,7 @@ static void init_queues(struct plane *p)
     p->deadlines = deadlines_new(p->loop);
     p->linger_queue = deadline_queue(p->deadlines, CLIENT_LINGER_MS);
     p->watch_queue = deadline_queue(p->deadlines, CLIENT_WATCH_MS);
+    p->last_queue = deadline_queue(p->deadlines, CLIENT_LAST_MS);
     p->expect_queue = deadline_queue(p->deadlines, EXPECT_MS);
 }
 
@@ -310,12 +162,11 @@ struct plane *plane_new(struct loop *l, const struct plane_options *o)
     p->flag_ctx = flag_ctx_new();
     secrets_init(&p->secrets);
     access_log_init(&p->log, &p->stats->log_dropped);
-    LIST_INIT(&p->listeners);
+    accept_init(p);
     LIST_INIT(&p->copies);
     LIST_INIT(&p->open);
     LIST_INIT(&p->prefaces_open);
     timer_init(&p->drain_timer, l, on_drain_deadline, p);
-    timer_init(&p->accept_timer, l, on_accept_timer, p);
     overload_init(p);
     ofrep_events_init(p);
     loop_add_flusher(l, &p->flusher, on_flush, p);
@@ -359,10 +210,9 @@ void plane_free(struct plane *p)
     if (!p)
         return;
     timer_stop(&p->drain_timer);
-    timer_stop(&p->accept_timer);
     overload_stop(p);
     p->on_drained = NULL;
-    plane_unlisten(p, NULL);
+    accept_release(p);
     close_prefaces(p);
     while ((c = LIST_FIRST(&p->open)))
         conn_close(c);
@@ -387,14 +237,20 @@ static void on_drain_done(void *arg)
         p->on_drained(p->drained_arg);
 }
 
+void plane_check_drained(struct plane *p)
+{
+    if (!p->draining || p->nopen > 0 || !LIST_EMPTY(&p->listeners) ||
+        !LIST_EMPTY(&p->prefaces_open))
+        return;
+    timer_stop(&p->drain_timer);
+    loop_post(p->loop, &p->drain_done, on_drain_done, p);
+}
+
 void plane_conn_closed(struct plane *p)
 {
     p->nopen--;
     stat_set(&p->stats->connections, p->nopen);
-    if (p->draining && p->nopen == 0) {
-        timer_stop(&p->drain_timer);
-        loop_post(p->loop, &p->drain_done, on_drain_done, p);
-    }
+    plane_check_drained(p);
 }
 
 static void on_drain_deadline(void *arg)
@@ -402,29 +258,31 @@ static void on_drain_deadline(void *arg)
     struct plane *p = CAST(plane, PLANE_MAGIC, arg);
     struct conn *c, *next;
 
+    accept_release(p);
+    close_prefaces(p);
     for (c = LIST_FIRST(&p->open); c; c = next) {
         next = LIST_NEXT(c, link);
         conn_close(c);
     }
+    plane_check_drained(p);
 }
 
 void plane_drain(struct plane *p, uint64_t deadline_ms, loop_cb *done, void *arg)
 {
     struct conn *c, *next;
+    struct preface *f;
 
     p->on_drained = done;
     p->drained_arg = arg;
     p->draining = true;
-    plane_unlisten(p, NULL);
-    close_prefaces(p);
     timer_start(&p->drain_timer, deadline_ms);
+    accept_drain(p);
+    LIST_FOREACH (f, &p->prefaces_open, link)
+        deadline_start(&f->deadline, p->last_queue);
     ofrep_events_close_all(p);
     for (c = LIST_FIRST(&p->open); c; c = next) {
         next = LIST_NEXT(c, link);
         conn_drain(c);
     }
-    if (p->nopen == 0) {
-        timer_stop(&p->drain_timer);
-        loop_post(p->loop, &p->drain_done, on_drain_done, p);
-    }
+    plane_check_drained(p);
 }

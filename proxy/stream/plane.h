@@ -27,7 +27,8 @@ void plane_free(struct plane *p); /* closes what is open, at once */
 /* Accept on FD (non-blocking, listening), which the plane now owns. A NAME "web@3" is another
  * socket of the listener "web". */
 void plane_listen(struct plane *p, const char *name, int fd);
-void plane_unlisten(struct plane *p, const char *name); /* closes the fd; connections stay */
+/* Accept who is in its queue and close it; connections stay. */
+void plane_unlisten(struct plane *p, const char *name);
 
 /* 0: live for every request that is routed from now on. -1: refused, the old one stays, and
  * *WHY is a malloc'd reason (xfree). DOC may be unmapped afterwards. */
@@ -49,6 +50,7 @@ void plane_set_limits(struct plane *p, struct limits *l);
  * -1: nowhere. */
 void plane_set_log(struct plane *p, int fd);
 
-/* Stop accepting, answer what is in flight with Connection: close, close idle connections;
- * after DEADLINE_MS cut what is left. DONE runs once nothing is open any more. */
+/* Stop accepting once those who connect at the moment are in (accept.h), answer what is in
+ * flight and what new connections ask within CLIENT_LAST_MS with Connection: close, close idle
+ * connections; after DEADLINE_MS cut what is left. DONE runs once nothing is open any more. */
 void plane_drain(struct plane *p, uint64_t deadline_ms, loop_cb *done, void *arg);

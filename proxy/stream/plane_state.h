@@ -25,8 +25,10 @@
 #define CLIENT_LINGER_MS                                                                       \
     5000 /* without a byte, reading on after an early answer, so that it is received */
 #define CLIENT_WATCH_MS                                                                        \
-    10                 /* an answer to a first request that took so long: watch the client */
-#define EXPECT_MS 1000 /* a body held back for 100 (Continue) goes up after this */
+    10 /* an answer to a first request that took so long: watch the client */
+#define CLIENT_LAST_MS 1000 /* a drain leaves that to who is connected and has not asked yet   \
+                             */
+#define EXPECT_MS 1000      /* a body held back for 100 (Continue) goes up after this */
 
 /* A listening socket, or what connections that came in there still ask after it is closed. */
 struct listener {
@@ -53,7 +55,7 @@ struct plane {
     struct io_set ios;
     enum conf_io_uring io_uring; /* as asked for; ios has a ring if the kernel agreed */
     struct deadlines *deadlines;
-    struct deadline_queue *linger_queue, *expect_queue, *watch_queue;
+    struct deadline_queue *linger_queue, *expect_queue, *watch_queue, *last_queue;
     struct pool pool;
     struct pool shadows; /* connections for copies, apart from those that answer clients */
     struct slab conns, conn2s, lanes, streams, attempts, prefaces, mirrors;
@@ -73,7 +75,7 @@ struct plane {
     LIST_HEAD(, conn) open; /* connections of clients */
     LIST_HEAD(, preface) prefaces_open;
     unsigned nopen;
-    struct timer drain_timer, accept_timer;
+    struct timer drain_timer, accept_timer, leaving_timer;
     struct overload overload;
     struct flusher flusher;
     struct post drain_done;
@@ -83,5 +85,7 @@ struct plane {
     bool draining;
 };
 
-/* A conn is gone: the drain may be over. */
+/* A conn is gone. */
 void plane_conn_closed(struct plane *p);
+/* Something that a drain waits for is gone: it may be over. */
+void plane_check_drained(struct plane *p);

@@ -38,6 +38,8 @@ def tell(t):
             return False
         except ConnectionRefusedError:
             return True
+        except TimeoutError:  # not answered any more, not refused yet
+            return False
 
     t.eventually("new connections are refused", refused)
     for c in clients:

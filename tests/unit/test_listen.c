@@ -42,6 +42,46 @@ START_TEST(test_group_shares_one_port)
 }
 END_TEST
 
+static int connect_to(uint16_t port)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET,
+                            .sin_port = htons(port),
+                            .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), tries = 1;
+
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(setsockopt(fd, IPPROTO_TCP, TCP_SYNCNT, &tries, sizeof(tries)), 0);
+    if (connect(fd, (struct sockaddr *)&a, sizeof(a)) == 0)
+        return fd;
+    tries = errno;
+    sys_close(fd);
+    errno = tries;
+    return -1;
+}
+
+START_TEST(test_hushed_socket_keeps_who_is_in)
+{
+    int fd, client, server;
+    char said[2];
+
+    ck_assert_int_eq(listen_tcp("127.0.0.1", 0, &fd, 1), 0);
+    client = connect_to(listen_port(fd));
+    ck_assert_int_ge(client, 0);
+    ck_assert_int_eq(listen_hush(fd), 0);
+    ck_assert_int_eq(connect_to(listen_port(fd)), -1); /* not refused: asked for in vain */
+    ck_assert_int_eq(errno, ETIMEDOUT);
+    server = accept(fd, NULL, NULL);
+    ck_assert_int_ge(server, 0);
+    ck_assert_int_eq(write(client, "ab", 2), 2);
+    ck_assert_int_eq(read(server, said, 2), 2);
+    ck_assert_int_eq(write(server, "cd", 2), 2);
+    ck_assert_int_eq(read(client, said, 2), 2);
+    sys_close(client);
+    sys_close(server);
+    sys_close(fd);
+}
+END_TEST
+
 START_TEST(test_taken_port_is_refused)
 {
     int first[2], second[2];
@@ -116,6 +156,7 @@ int main(void)
     TCase *c = tcase_create("listen");
 
     tcase_add_test(c, test_group_shares_one_port);
+    tcase_add_test(c, test_hushed_socket_keeps_who_is_in);
     tcase_add_test(c, test_taken_port_is_refused);
     tcase_add_test(c, test_bad_address);
     tcase_add_test(c, test_socket_file);
