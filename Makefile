@@ -118,7 +118,9 @@ $(B)/tests/%: $(B)/tests/unit/%.o $(LIB)
 	$(Q)$(CC) $(ALLL) -o $@ $^ $(shell pkg-config --libs check 2>/dev/null) $(LIBS.test)
 
 .SECONDARY:
-units: $(UNITS)
+# The fuzz targets are compiled with them, so that they keep up with what they call.
+FUZZ_OBJS := $(patsubst %.c,$(B)/%.o,$(filter-out %/fuzz_h1_diff.c,$(wildcard tests/fuzz/fuzz_*.c)))
+units: $(UNITS) $(FUZZ_OBJS)
 
 # What the README names installs first and then builds with what it found.
 SUB := $(MAKE) --no-print-directory

@@ -23,6 +23,7 @@ struct lane {
 static struct owner {
     struct h2_session *session;
     struct blocks blocks;
+    size_t memory; /* of the session */
     struct lane lanes[STREAMS];
     size_t nlanes;
     uint8_t how; /* requests are answered */
@@ -268,7 +269,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     blocks_init(&owner.blocks);
     owner.how = take(&in);
     step = 1 + take(&in);
-    owner.session = h2_session_new(&events, &owner, &owner.blocks, 16, 0);
+    owner.session = h2_session_new(&events, &owner, &owner.blocks, &owner.memory, 16, 0);
     feed(preface.p, preface.n, step, 0);
     feed("\0\0\0\4\0\0\0\0\0", 9, step, 0);
     for (uint64_t now = 0; in.n; now += 10000) {
@@ -284,7 +285,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
     send_all();
     (void)h2_session_over(owner.session);
     h2_session_free(owner.session);
-    ASSERT(owner.blocks.used == 0);
+    ASSERT(owner.blocks.used == 0 && owner.memory == 0);
     blocks_release(&owner.blocks);
     return 0;
 }
