@@ -303,8 +303,8 @@ void api_flags_kill(struct api_request *req)
     }
     if (dry(req, json_pack("{s:s,s:{s:s}}", "key", key, "override", "variant", variant)))
         return;
-    flagsync_kill(flags_of(req), key, variant, until, who(req), on_changed,
-                  pending_for(req, key, 200));
+    flagsync_kill(flags_of(req), key, &(struct flagsync_kill){variant, until, NULL}, who(req),
+                  on_changed, pending_for(req, key, 200));
 }
 
 void api_flags_restore(struct api_request *req)

@@ -378,13 +378,24 @@ static void add_json(struct words *w, const json_t *j)
     xfree(text);
 }
 
-static void add_op(struct words *w, enum flag_redis_op op, const char *key, const json_t *value)
+/* Each member of VALUES: SET its value, or UNSET when it is null. */
+static void add_ops(struct words *w, const json_t *values, struct str set, struct str unset)
 {
-    static const char *const names[] = {"set", "del", "ovr", "unovr"};
+    const char *key;
+    json_t *value;
 
-    add(w, str_of(names[op]));
-    add(w, str_of(key));
-    add_json(w, value);
+    json_object_foreach((json_t *)values, key, value)
+    {
+        add(w, json_is_null(value) ? unset : set);
+        add(w, str_of(key));
+        add_json(w, value);
+    }
+}
+
+static void add_changes(struct words *w, const json_t *flags, const json_t *overrides)
+{
+    add_ops(w, flags, STR("set"), STR("del"));
+    add_ops(w, overrides, STR("ovr"), STR("unovr"));
 }
 
 /* ARGV 1 to 8. */
@@ -427,22 +438,6 @@ static void on_changed(void *arg, const struct resp *r, const char *why)
     xfree(c);
 }
 
-/* What an empty Redis is begun with, before the change itself. */
-static void add_seed(struct words *w, const json_t *seed)
-{
-    const char *key;
-    json_t *value;
-
-    json_object_foreach(json_object_get(seed, "flags"), key, value)
-    {
-        add_op(w, FLAG_REDIS_SET, key, value);
-    }
-    json_object_foreach(json_object_get(seed, "overrides"), key, value)
-    {
-        add_op(w, FLAG_REDIS_OVR, key, value);
-    }
-}
-
 void flag_redis_change(struct flag_redis *f, const struct flag_redis_change *c,
                        flag_redis_cb *cb, void *arg)
 {
@@ -461,8 +456,9 @@ void flag_redis_change(struct flag_redis *f, const struct flag_redis_change *c,
     add(&w, f->log);
     add_terms(&w, f, c);
     if (json_object_size(json_object_get(c->seed, "flags")) <= SEED_MAX)
-        add_seed(&w, c->seed);
-    add_op(&w, c->op, c->key, c->value);
+        add_changes(&w, json_object_get(c->seed, "flags"),
+                    json_object_get(c->seed, "overrides"));
+    add_changes(&w, c->flags, c->overrides);
     redis_command(f->commands, w.list.n, w.list.v, on_changed, wait);
     vec_release(&w.list);
     arena_release(&w.arena);

@@ -49,14 +49,12 @@ enum flag_redis_outcome {
 typedef void flag_redis_cb(void *arg, enum flag_redis_outcome o, uint64_t version,
                            const char *why);
 
-enum flag_redis_op { FLAG_REDIS_SET, FLAG_REDIS_DEL, FLAG_REDIS_OVR, FLAG_REDIS_UNOVR };
 struct flag_redis_change {
-    enum flag_redis_op op;
-    const char *key;
-    const struct json_t *value; /* of SET and OVR */
-    bool any_version;           /* else the known epoch and version must be there */
-    const struct json_t *seed;  /* a flag-set document to begin an empty Redis with: Redis must
-                                   be empty then, else CONFLICT; NULL: it must not be */
+    const struct json_t *flags;     /* key -> definition, or null: delete; or NULL */
+    const struct json_t *overrides; /* key -> override, or null: lift; or NULL */
+    bool any_version;               /* else the known epoch and version must be there */
+    const struct json_t *seed; /* a flag-set document to begin an empty Redis with: Redis must
+                                  be empty then, else CONFLICT; NULL: it must not be */
     const char *by, *why;
 };
 /* CB is called exactly once, unless the connection is closed by flag_redis_close. */

@@ -14,6 +14,8 @@
 #include "config/flagset.h"
 #include "config/model.h"
 
+#define FLAGSYNC_BATCH 2000 /* flags of one change */
+
 struct loop;
 struct store;
 struct flagsync;
@@ -91,8 +93,15 @@ void flagsync_put(struct flagsync *f, const char *key, const struct json_t *flag
                   struct flagsync_who who, flagsync_cb *done, void *arg);
 void flagsync_delete(struct flagsync *f, const char *key, struct flagsync_who who,
                      flagsync_cb *done, void *arg);
-/* VARIANT for everybody until UNTIL (Unix seconds; 0: until restored). */
-void flagsync_kill(struct flagsync *f, const char *key, const char *variant, uint64_t until,
+/* FLAGS: key -> definition, or null to delete; at most FLAGSYNC_BATCH, all of them or none. */
+void flagsync_publish(struct flagsync *f, const struct json_t *flags, struct flagsync_who who,
+                      flagsync_cb *done, void *arg);
+struct flagsync_kill { /* an override; copied */
+    const char *variant;
+    uint64_t until;               /* Unix seconds; 0: until restored */
+    const struct json_t *targets; /* {"attr":name,"values":[…]}: for these; NULL: everybody */
+};
+void flagsync_kill(struct flagsync *f, const char *key, const struct flagsync_kill *k,
                    struct flagsync_who who, flagsync_cb *done, void *arg);
 void flagsync_restore(struct flagsync *f, const char *key, struct flagsync_who who,
                       flagsync_cb *done, void *arg);

@@ -259,7 +259,7 @@ START_TEST(without_redis_the_file_and_the_store)
     ck_assert_ptr_null(flagsync_flag(w.sync, "b"));
     put(&w, "c", FLAG("gone"));
     wait_done(&w, FLAGSYNC_REFUSED);
-    flagsync_kill(w.sync, "a", "on", 0, ann, on_done, &w);
+    flagsync_kill(w.sync, "a", &(struct flagsync_kill){.variant = "on"}, ann, on_done, &w);
     wait_done(&w, FLAGSYNC_DONE);
     stop(&w); /* all of it is there after a restart */
     start(&w);
@@ -329,7 +329,7 @@ START_TEST(losing_redis_changes_nothing)
     put(&w, "a", FLAG("off"));
     wait_done(&w, FLAGSYNC_UNAVAILABLE);
     /* the kill switch works all the same */
-    flagsync_kill(w.sync, "a", "off", 0, ann, on_done, &w);
+    flagsync_kill(w.sync, "a", &(struct flagsync_kill){.variant = "off"}, ann, on_done, &w);
     wait_done(&w, FLAGSYNC_DONE);
     wait_served(&w, "a", "off");
     stop(&w); /* a restart without Redis: the set from disk, and the kill */
@@ -407,7 +407,7 @@ START_TEST(writers_that_collide)
     put(&w, "b", FLAG("on")); /* made for the flag as it was */
     wait_done(&w, FLAGSYNC_CONFLICT);
     wait_served(&w, "b", "off");
-    flagsync_kill(w.sync, "b", "on", 0, ann, on_done, &w);
+    flagsync_kill(w.sync, "b", &(struct flagsync_kill){.variant = "on"}, ann, on_done, &w);
     wait_done(&w, FLAGSYNC_DONE);
     flagsync_delete(w.sync, "b", ann, on_done, &w); /* beside our own override */
     wait_done(&w, FLAGSYNC_DONE);
