@@ -197,6 +197,16 @@ static void closed(struct h2_client *s, struct h2_exchange *x, enum h2_close how
     s->ev->closed(s->self, x, how);
 }
 
+static enum h2_close close_of(const struct h2_exchange *x, uint32_t code)
+{
+    if (x->bad)
+        return H2_CLOSE_BAD;
+    if (code == NGHTTP2_NO_ERROR)
+        return H2_CLOSE_DONE;
+    /* Whoever answered it did process it, whatever they say then. */
+    return code == NGHTTP2_REFUSED_STREAM && !x->answered ? H2_CLOSE_UNTOUCHED : H2_CLOSE_RESET;
+}
+
 /* A stream that a server resets is one that we asked for: that costs it nothing. */
 static int on_close(nghttp2_session *ng, int32_t id, uint32_t code, void *arg)
 {
@@ -206,11 +216,7 @@ static int on_close(nghttp2_session *ng, int32_t id, uint32_t code, void *arg)
     (void)ng;
     h2_budget_done(&s->budget);
     if (x)
-        closed(s, x,
-               x->bad                           ? H2_CLOSE_BAD
-               : code == NGHTTP2_REFUSED_STREAM ? H2_CLOSE_UNTOUCHED
-               : code == NGHTTP2_NO_ERROR       ? H2_CLOSE_DONE
-                                                : H2_CLOSE_RESET);
+        closed(s, x, close_of(x, code));
     return 0;
 }
 

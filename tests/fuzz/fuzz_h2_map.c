@@ -7,6 +7,7 @@
  * length of the value, the value.
  */
 #include "proxy/http/h2_map.h"
+#include "tests/fuzz/input.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
@@ -30,14 +31,6 @@ static const char *const names[] = {
     "x-a",
     "transfer_encoding",
 };
-
-static uint8_t take(struct str *in)
-{
-    uint8_t c = in->n ? (uint8_t)in->p[0] : 0;
-
-    *in = str_skip(*in, in->n ? 1 : 0);
-    return c;
-}
 
 static struct str take_text(struct str *in)
 {

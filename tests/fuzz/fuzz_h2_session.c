@@ -8,6 +8,7 @@
  */
 #include "proxy/base/mem.h"
 #include "proxy/http/h2_session.h"
+#include "tests/fuzz/input.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
@@ -138,14 +139,6 @@ static const struct h2_events events = {
 
 /* ---- frames ---- */
 
-static uint8_t take(struct str *in)
-{
-    uint8_t c = in->n ? (uint8_t)in->p[0] : 0;
-
-    *in = str_skip(*in, in->n ? 1 : 0);
-    return c;
-}
-
 /* Fields out of a list by the bits of WHICH: enough for requests, trailers and their faults. */
 static size_t put_fields(char *to, unsigned which)
 {
@@ -182,18 +175,12 @@ static size_t put_frame(char *to, struct str *in)
 
     if (type == HEADERS) {
         flags &= 5; /* no padding, no priority */
-        n = put_fields(to + 9, (unsigned)length);
+        n = put_fields(to + FRAME_HEAD, (unsigned)length);
     } else {
         while (n < length && in->n)
-            to[9 + n++] = (char)take(in);
+            to[FRAME_HEAD + n++] = (char)take(in);
     }
-    memset(to, 0, 9);
-    to[1] = (char)(n >> 8);
-    to[2] = (char)n;
-    to[3] = (char)type;
-    to[4] = (char)flags;
-    to[8] = (char)id;
-    return 9 + n;
+    return put_frame_head(to, n, type, flags, id) + n;
 }
 
 /* ---- the owner's part ---- */
@@ -262,7 +249,7 @@ static void feed(const char *from, size_t n, size_t step, uint64_t now_us)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
     struct str in = {(const char *)data, n}, preface = H2_PREFACE;
-    char frame[9 + 512];
+    char frame[FRAME_HEAD + 512];
     size_t step;
 
     memset(&owner, 0, sizeof(owner));
