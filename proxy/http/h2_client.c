@@ -435,6 +435,7 @@ struct h2_client *h2_client_new(const struct h2_client_events *ev, void *self,
     nghttp2_option_set_no_auto_window_update(o, 1);
     nghttp2_option_set_no_closed_streams(o, 1);
     nghttp2_option_set_max_outbound_ack(o, ACKS_MAX);
+    nghttp2_option_set_max_reserved_remote_streams(o, 0); /* nothing is pushed */
     ASSERT(nghttp2_session_client_new2(&s->ng, cb, s, o) == 0);
     nghttp2_option_del(o);
     nghttp2_session_callbacks_del(cb);
