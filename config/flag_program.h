@@ -97,13 +97,25 @@ struct flag_variant {
     struct str answer;   /* of OFREP: ,"value":…,"variant":"…" */
     enum flag_kind kind; /* of its value */
     bool header_safe;    /* NAME may stand in a field value as it is */
-    uint32_t cell;       /* index into stats_slab.flag_variants; 0: not counted */
+    uint32_t cell;       /* row of stats_slab.flag_evaluations; 0: one of those without */
 };
 
 struct flag_override {
     int variant;     /* FLAG_NO_VARIANT: no override */
     uint64_t until;  /* Unix seconds; 0: for ever */
     uint32_t target; /* node that says for whom, or FLAG_NO_NODE: everybody */
+};
+
+struct flag_need { /* another flag must have VARIANT for the same request, or (differs) not */
+    struct str key, variant;
+    int flag; /* of the set; -1: it is not there, which satisfies nothing */
+    bool differs;
+};
+
+struct flag_guard {       /* flag_guard.h */
+    uint64_t from, until; /* Unix seconds, [from, until); 0: open */
+    struct flag_need *needs;
+    size_t nneeds;
 };
 
 struct flag_def {
@@ -113,8 +125,10 @@ struct flag_def {
     struct str set_id;     /* "flagSetId" of the metadata, or empty */
     /* Of OFREP's answer: {"key":"…" and what ends it: metadata with an operator's override or
      * without, or the reason of the quarantine. */
-    struct str opening, closing, closing_override, closing_failed;
+    struct str opening, closing, closing_override, closing_unsatisfied, closing_failed;
     bool enabled;
+    uint32_t cell;                  /* of answers without a variant; as in flag_variant */
+    const struct flag_guard *guard; /* NULL: none */
     const struct flag_variant *variants;
     int nvariants;
     int default_variant; /* FLAG_NO_VARIANT: the code default */

@@ -7,6 +7,7 @@
 #include "config/flagset.h"
 
 #include "config/flag_compile.h"
+#include "config/flag_guard.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -189,6 +190,12 @@ static bool read_rule(struct build *m, const json_t *j, struct flag_def *d)
     return d->rule != FLAG_NO_NODE;
 }
 
+static bool read_guard(struct build *m, const json_t *metadata, struct flag_def *d)
+{
+    d->guard = flag_guard_parse(&m->set->arena, metadata, m->b.why, sizeof(m->b.why));
+    return m->b.why[0] == '\0';
+}
+
 static bool read_definition(struct build *m, const char *key, const json_t *j,
                             struct flag_def *d)
 {
@@ -200,7 +207,8 @@ static bool read_definition(struct build *m, const char *key, const json_t *j,
     return read_state(m, json_object_get(j, "state"), d) &&
            read_variants(m, key, json_object_get(j, "variants"), d) &&
            read_default(m, json_object_get(j, "defaultVariant"), d) &&
-           read_rule(m, json_object_get(j, "targeting"), d);
+           read_rule(m, json_object_get(j, "targeting"), d) &&
+           read_guard(m, json_object_get(j, "metadata"), d);
 }
 
 /* {"in":[{"var":attr},values]}: for whom an override is. */
@@ -264,6 +272,11 @@ static void read_metadata(struct build *m, const json_t *flag, struct flag_def *
     if (json_is_string(id))
         d->set_id = arena_str(&m->set->arena, str_of(json_string_value(id)));
     d->closing = metadata_closing(m, all);
+    if (d->guard && d->guard->nneeds) {
+        json_object_set_new(all, "unsatisfied", json_true());
+        d->closing_unsatisfied = metadata_closing(m, all);
+        json_object_del(all, "unsatisfied");
+    }
     if (d->override.variant != FLAG_NO_VARIANT) {
         json_object_set_new(all, "override", json_true());
         d->closing_override = metadata_closing(m, all);
@@ -273,11 +286,19 @@ static void read_metadata(struct build *m, const json_t *flag, struct flag_def *
 
 static void read_flag(struct build *m, const char *key, const json_t *j, struct flag_def *d)
 {
+    d->cell = cell_of(m, key, "");
     if (!read_definition(m, key, j, d))
         d->quarantine = arena_str(&m->set->arena, str_of(m->b.why));
     read_override(m, json_object_get(m->overrides, key), d);
     read_metadata(m, j, d);
     d->opening = arena_printf(&m->set->arena, "{\"key\":%.*s", STR_ARG(quoted(m, d->key)));
+}
+
+/* All flags are read: what needs others finds them. */
+static void link_flag(struct build *m, struct flag_def *d)
+{
+    if (!d->quarantine.n && !flag_guard_link(m->set, d, m->b.why, sizeof(m->b.why)))
+        d->quarantine = arena_str(&m->set->arena, str_of(m->b.why));
     if (d->quarantine.n)
         d->closing_failed = arena_printf(&m->set->arena, ",\"errorDetails\":%.*s}",
                                          STR_ARG(quoted(m, d->quarantine)));
@@ -406,6 +427,8 @@ static void build_set(struct build *m)
     m->set->nodes = nodes;
     m->set->keys = m->b.keys;
     m->set->slots = m->b.slots;
+    for (uint32_t i = 0; i < m->set->keys.n; i++)
+        link_flag(m, &m->flags[i]);
     list_upstream(m);
     flag_builder_release(&m->b);
 }

@@ -39,7 +39,6 @@ struct api_request { /* in the arena of HTTP */
     struct match match;
     const char *values[MATCH_PARAMS]; /* decoded */
     json_t *body;                     /* owned */
-    const char *body_error;           /* why it is no JSON, for API_BODY_OWN */
     const char *actor, *reason, *key;
     uint64_t digest; /* of method, path and body: what KEY must belong to */
     void (*gone)(void *arg);
@@ -237,9 +236,9 @@ bool api_accepts(const struct api_request *req, const char *type)
     return false;
 }
 
-const char *api_body_error(const struct api_request *req)
+struct str api_text(const struct api_request *req)
 {
-    return req->body_error;
+    return httpd_body(req->http);
 }
 
 json_t *api_body(const struct api_request *req)
@@ -368,11 +367,9 @@ static bool read_body(struct api_request *req)
         api_problem(req, 415, "content_type", NULL, "Content-Type must be application/json");
         return false;
     }
-    req->body = json_loadb(text.p, text.n, JSON_REJECT_DUPLICATES, &err);
-    if (!req->body && (req->route->flags & API_BODY_OWN)) {
-        req->body_error = arena_str(httpd_arena(req->http), str_of(err.text)).p;
+    if (req->route->flags & API_BODY_OWN)
         return true;
-    }
+    req->body = json_loadb(text.p, text.n, JSON_REJECT_DUPLICATES, &err);
     if (!req->body) {
         api_problem(req, 400, "bad_json", NULL, "line %d, column %d: %s", err.line, err.column,
                     err.text);

@@ -30,7 +30,7 @@ enum {
     API_BODY_MAY = 2,  /* takes a JSON object or nothing */
     API_TELEMETRY = 4, /* also on the telemetry address */
     API_MUTATES = 8,   /* changes something: audited, ?dry_run=1, Idempotency-Key */
-    API_BODY_OWN = 16, /* the handler answers a body that is no JSON: api_body_error() */
+    API_BODY_OWN = 16, /* the handler reads the text itself: api_text() */
 };
 
 /*
@@ -67,8 +67,8 @@ bool api_accepts(const struct api_request *req, const char *type);
 /* The parsed body, borrowed; NULL when there is none (API_BODY_MAY). An object otherwise.
  * A member "reason" of a POST's body has been taken out: it is api_reason(). */
 json_t *api_body(const struct api_request *req);
-/* API_BODY_OWN: what is wrong with the JSON; NULL: nothing. Valid until the answer. */
-const char *api_body_error(const struct api_request *req);
+/* The body as it came; or empty. Valid until the answer. */
+struct str api_text(const struct api_request *req);
 /* Who: "uid 1000 (ann)" from SO_PEERCRED, "127.0.0.1" over TCP. */
 const char *api_actor(const struct api_request *req);
 /* Why: ?reason=, or a POST's "reason"; "" when not said. */

@@ -1,21 +1,19 @@
 /*
- * api_flags.c - flags over the control API, and their evaluation by OFREP 0.3.
+ * api_flags.c - flags over the control API.
  *
  * An entity tag is a hash of what is shown, so it changes exactly when that does. Changes
- * answer when they are live on all workers. OFREP is answered here with the workers' own
- * evaluator over the set that is served.
+ * answer when they are live on all workers.
  */
+#include "config/flag_time.h"
 #include "control/api/routes.h"
 #include "control/engine/engine.h"
 #include "control/engine/flagsync.h"
 #include "proxy/base/hash.h"
 #include "proxy/base/mem.h"
-#include "proxy/event/loop.h"
-#include "proxy/route/flag_eval.h"
+#include "proxy/route/ofrep.h"
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <time.h>
 
 #define TAG_MAX 24
 
@@ -114,24 +112,6 @@ void api_flags_get(struct api_request *req)
         reply_shown(req, 200, key);
 }
 
-/* Does the list of entity tags (RFC 9110 13.1) name TAG? Weak, and without quotes, too. */
-static bool tag_listed(const char *list, const char *tag)
-{
-    struct str rest = str_of(list), want = {tag + 1, strlen(tag) - 2};
-
-    while (rest.n) {
-        struct str one = str_trim(str_cut(&rest, ','));
-
-        if (str_starts(one, STR("W/")))
-            one = str_skip(one, 2);
-        if (one.n >= 2 && one.p[0] == '"' && one.p[one.n - 1] == '"')
-            one = (struct str){one.p + 1, one.n - 2};
-        if (str_eq(one, want) || str_eq(one, STR("*")))
-            return true;
-    }
-    return false;
-}
-
 /* ---- changing ---- */
 
 struct pending { /* a change that is under way for a request */
@@ -202,8 +182,8 @@ static bool precondition(struct api_request *req, const char *key)
     body = shown(flags_of(req), key);
     tag_of(body, tag);
     json_decref(body);
-    holds = (!match || (exists && tag_listed(match, tag))) &&
-            (!none || !exists || !tag_listed(none, tag));
+    holds = (!match || (exists && ofrep_tag_listed(str_of(match), str_of(tag)))) &&
+            (!none || !exists || !ofrep_tag_listed(str_of(none), str_of(tag)));
     if (!holds)
         api_problem(req, 412, "precondition_failed", NULL,
                     exists ? "the flag has changed, or exists already" : "no such flag");
@@ -254,30 +234,16 @@ void api_flags_delete(struct api_request *req)
     flagsync_delete(flags_of(req), key, who(req), on_changed, pending_for(req, key, 204));
 }
 
-/* "2026-11-22T21:00:00Z" or Unix seconds. */
+/* "2026-11-22T21:00:00Z" or Unix seconds; 0 when it is not there. */
 static bool read_until(const json_t *j, uint64_t *out)
 {
-    const char *text = json_string_value(j), *end;
-    struct tm tm = {0};
-    time_t t;
-
     *out = 0;
     if (!j || json_is_null(j))
         return true;
-    if (json_is_integer(j)) {
-        *out = (uint64_t)json_integer_value(j);
-        return json_integer_value(j) > 0;
-    }
-    end = text ? strptime(text, "%Y-%m-%dT%H:%M:%S", &tm) : NULL;
-    if (end && *end == '.') {
-        for (end++; *end >= '0' && *end <= '9'; end++) {
-        }
-    }
-    if (!end || strcmp(end, "Z") != 0)
-        return false;
-    t = timegm(&tm);
-    *out = (uint64_t)t;
-    return t > 0;
+    if (!json_is_integer(j))
+        return flag_time_parse(str_of(json_string_value(j)), out);
+    *out = (uint64_t)json_integer_value(j);
+    return json_integer_value(j) > 0;
 }
 
 void api_flags_kill(struct api_request *req)
@@ -316,172 +282,4 @@ void api_flags_restore(struct api_request *req)
         dry(req, json_pack("{s:s,s:n}", "key", key, "override")))
         return;
     flagsync_restore(flags_of(req), key, who(req), on_changed, pending_for(req, key, 200));
-}
-
-/* ---- OFREP ---- */
-
-struct ofrep { /* one evaluation request */
-    struct flagset *set;
-    struct flag_ctx *ctx; /* NULL: there is no set yet */
-    struct arena arena;
-    struct flag_value root;
-};
-
-static bool get_attribute(void *arg, struct str path, struct flag_value *out)
-{
-    return flag_value_at(arg, path, out);
-}
-
-static void put_text(FILE *out, struct str s)
-{
-    json_t *j = json_stringn_nocheck(s.n ? s.p : "", s.n);
-    char *text = json_dumps(j, JSON_ENCODE_ANY | JSON_COMPACT);
-
-    fputs(text ? text : "\"\"", out);
-    xfree(text);
-    json_decref(j);
-}
-
-static struct str details_of(const struct ofrep *o, int flag, enum flag_error e)
-{
-    switch (e) {
-    case FLAG_NOT_FOUND:
-        return STR("no such flag");
-    case FLAG_PARSE_ERROR:
-        return flagset_quarantine(o->set, flag);
-    default:
-        return STR("the rule names no variant of the flag, or takes too much work");
-    }
-}
-
-static const struct flag_result *evaluate(const struct ofrep *o, int flag)
-{
-    static const struct flag_result nothing = {.reason = FLAG_ERROR, .error = FLAG_NOT_FOUND};
-
-    return o->ctx ? flag_eval(o->ctx, flag) : &nothing;
-}
-
-/* One answer as JSON: success, or failure with errorCode. */
-static void put_result(FILE *out, const struct ofrep *o, struct str key, int flag)
-{
-    const struct flag_result *r = evaluate(o, flag);
-    struct str metadata = r->error == FLAG_OK ? flagset_metadata(o->set, flag) : STR_NONE;
-
-    fputs("{\"key\":", out);
-    put_text(out, key);
-    if (r->error != FLAG_OK) {
-        fprintf(out, ",\"errorCode\":\"%s\",\"errorDetails\":", flag_error_name(r->error));
-        put_text(out, details_of(o, flag, r->error));
-    } else {
-        fprintf(out, ",\"reason\":\"%s\"", flag_reason_name(r->reason));
-    }
-    if (r->variant) {
-        fprintf(out, ",\"value\":%.*s,\"variant\":", STR_ARG(r->variant->json));
-        put_text(out, r->variant->name);
-    }
-    if (metadata.n)
-        fprintf(out, ",\"metadata\":%.*s", STR_ARG(metadata));
-    fputc('}', out);
-}
-
-static void refuse(struct api_request *req, const char *key, const char *code,
-                   const char *details)
-{
-    json_t *body = json_pack("{s:s,s:s}", "errorCode", code, "errorDetails", details);
-
-    if (key)
-        json_object_set_new(body, "key", json_string(key));
-    api_reply(req, 400, body);
-}
-
-/* KEY: of the single flag, or NULL. False: 400 has been sent. */
-static bool ofrep_begin(struct api_request *req, const char *key, struct ofrep *o)
-{
-    const json_t *context = json_object_get(api_body(req), "context");
-
-    if (api_body_error(req)) {
-        refuse(req, key, "PARSE_ERROR", api_body_error(req));
-        return false;
-    }
-    *o = (struct ofrep){.root = {.kind = FLAG_OBJECT}};
-    arena_init(&o->arena, NULL, 0);
-    if (context &&
-        (!json_is_object(context) || !flag_value_from_json(&o->arena, context, &o->root))) {
-        arena_release(&o->arena);
-        refuse(req, key, "INVALID_CONTEXT", "\"context\" must be an object");
-        return false;
-    }
-    o->set = flagsync_set(flags_of(req));
-    api_set_header(req, "Cache-Control", "no-store");
-    if (!o->set)
-        return true;
-    o->ctx = flag_ctx_new();
-    flag_ctx_begin(o->ctx, o->set, get_attribute, &o->root, loop_wall_ms(api_loop(req)) / 1000);
-    return true;
-}
-
-static void ofrep_end(struct ofrep *o)
-{
-    flag_ctx_free(o->ctx);
-    arena_release(&o->arena);
-}
-
-static int status_of(enum flag_error e)
-{
-    return e == FLAG_OK ? 200 : e == FLAG_NOT_FOUND ? 404 : 400;
-}
-
-void api_ofrep_get(struct api_request *req)
-{
-    const char *key = api_param(req, "key");
-    char *text = NULL;
-    size_t size = 0;
-    struct ofrep o;
-    FILE *out;
-    int flag;
-
-    if (!ofrep_begin(req, key, &o))
-        return;
-    flag = o.set ? flagset_find(o.set, str_of(key)) : -1;
-    out = open_memstream(&text, &size);
-    put_result(out, &o, str_of(key), flag);
-    fclose(out);
-    api_reply_raw(req, status_of(evaluate(&o, flag)->error), "application/json",
-                  (struct str){text, size});
-    xfree(text);
-    ofrep_end(&o);
-}
-
-static void put_all(FILE *out, const struct ofrep *o)
-{
-    fputs("{\"flags\":[", out);
-    for (size_t i = 0; o->set && i < flagset_count(o->set); i++) {
-        if (i > 0)
-            fputc(',', out);
-        put_result(out, o, flagset_key(o->set, (int)i), (int)i);
-    }
-    fputs("]}", out);
-}
-
-void api_ofrep_list(struct api_request *req)
-{
-    const char *have = api_header(req, "If-None-Match");
-    char *text = NULL, tag[TAG_MAX];
-    size_t size = 0;
-    struct ofrep o;
-    FILE *out;
-
-    if (!ofrep_begin(req, NULL, &o))
-        return;
-    out = open_memstream(&text, &size);
-    put_all(out, &o);
-    fclose(out);
-    snprintf(tag, sizeof(tag), "\"%016" PRIx64 "\"", hash64((struct str){text, size}, 0));
-    api_set_header(req, "ETag", tag);
-    if (have && tag_listed(have, tag))
-        api_reply_empty(req, 304);
-    else
-        api_reply_raw(req, 200, "application/json", (struct str){text, size});
-    xfree(text);
-    ofrep_end(&o);
 }

@@ -11,6 +11,7 @@
 #include "control/link/dns.h"
 #include "control/link/workers.h"
 #include "proxy/base/mem.h"
+#include "proxy/route/flag_eval.h"
 
 #include <math.h>
 
@@ -146,20 +147,34 @@ static void add_rollout(struct gathered *g, const struct rollout_entry *l)
     add_evalues(g, r);
 }
 
-/* Evaluations by flag and variant: the flag set's "cells" name the counters. */
+static void add_cell(struct gathered *g, const struct engine *e, struct str flag,
+                     struct str variant, uint32_t cell)
+{
+    uint64_t n[STATS_FLAG_REASONS];
+
+    sampler_flag(e->stats, cell, n);
+    for (int r = 0; r < STATS_FLAG_REASONS; r++) {
+        if (n[r])
+            *vec_add(&g->flags) =
+                (struct metrics_flag){flag, variant, str_of(flag_reason_name(r)), n[r]};
+    }
+}
+
+/*
+ * The flag set's "cells" name the counters. There are as many as fit the shared memory, however
+ * many flags come and go; the rest is one row.
+ */
 static void add_flags(struct gathered *g, const struct engine *e)
 {
     json_t *cells = json_object_get(flagsync_document(e->flagsync), "cells"), *variants, *cell;
     const char *flag, *variant;
 
+    add_cell(g, e, STR("(others)"), STR(""), 0);
     json_object_foreach(cells, flag, variants)
     {
         json_object_foreach(variants, variant, cell)
         {
-            uint64_t n = sampler_flag(e->stats, (uint32_t)json_integer_value(cell));
-            if (n)
-                *vec_add(&g->flags) =
-                    (struct metrics_flag){str_of(flag), str_of(variant), STR(""), n};
+            add_cell(g, e, str_of(flag), str_of(variant), (uint32_t)json_integer_value(cell));
         }
     }
 }

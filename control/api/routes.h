@@ -21,6 +21,7 @@ api_handler api_rollouts_report, api_rollouts_decisions;
 /* api_flags.c */
 api_handler api_flags_list, api_flags_get, api_flags_put, api_flags_delete;
 api_handler api_flags_kill, api_flags_restore;
+/* api_ofrep.c */
 api_handler api_ofrep_list, api_ofrep_get; /* POST /ofrep/v1/evaluate/flags[/{key}] */
 /* api_events.c, api_stats.c, api_config.c */
 api_handler api_events_list, api_stats_get, api_config_reload;

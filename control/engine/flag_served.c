@@ -85,6 +85,9 @@ static void number_cells(struct flag_served *s, const json_t *flags)
 
         if (!mine)
             json_object_set_new(s->cells, key, mine = json_object());
+        if (next < STATS_FLAG_CELLS &&
+            !json_object_get(mine, "")) /* no variant: code default */
+            json_object_set_new(mine, "", json_integer(next++));
         json_object_foreach(json_object_get(flag, "variants"), name, value)
         {
             if (next < STATS_FLAG_CELLS && !json_object_get(mine, name))

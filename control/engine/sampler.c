@@ -252,19 +252,20 @@ void sampler_process(const struct stats *st, struct sampler_process *out)
     out->controller_restarts = stat_get(&st->controller_restarts);
 }
 
-uint64_t sampler_flag(const struct stats *st, uint32_t cell)
+void sampler_flag(const struct stats *st, uint32_t cell, uint64_t out[STATS_FLAG_REASONS])
 {
-    uint64_t seq, sum;
+    uint64_t seq;
     int tries = 0;
 
     ASSERT(cell < STATS_FLAG_CELLS);
     do {
         seq = read_begin(st);
-        sum = 0;
-        for (unsigned i = 0; i < nslabs(st); i++)
-            sum += stat_get(&slab(st, i)->flag_variants[cell]);
+        for (unsigned r = 0; r < STATS_FLAG_REASONS; r++) {
+            out[r] = 0;
+            for (unsigned i = 0; i < nslabs(st); i++)
+                out[r] += stat_get(&slab(st, i)->flag_evaluations[cell][r]);
+        }
     } while (read_again(st, seq) && tries++ < RETRIES);
-    return sum;
 }
 
 /* --- samples --- */

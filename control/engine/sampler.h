@@ -84,8 +84,8 @@ struct sampler_process { /* the proxy as a whole */
     uint64_t worker_restarts, controller_restarts;
 };
 void sampler_process(const struct stats *stats, struct sampler_process *out);
-/* Evaluations counted in flag cell CELL. */
-uint64_t sampler_flag(const struct stats *stats, uint32_t cell);
+/* Evaluations counted in flag cell CELL, by enum flag_reason. */
+void sampler_flag(const struct stats *stats, uint32_t cell, uint64_t out[STATS_FLAG_REASONS]);
 
 /* --- windows --- */
 struct sampler_window {

@@ -216,6 +216,8 @@ static bool is_written(struct written *w, const void *p, size_t n)
     return bytes[0] != 0 || memcmp(bytes, bytes + 1, n - 1) != 0;
 }
 
+#define FLAG_ROWS 64 /* cells of flags that are asked about at once */
+
 void stats_retire(struct stats *s, int fd, unsigned worker)
 {
     struct stats_slab *from = &s->slabs[worker], *to = &s->slabs[STATS_RETIRED];
@@ -226,7 +228,11 @@ void stats_retire(struct stats *s, int fd, unsigned worker)
     atomic_thread_fence(memory_order_seq_cst);
     fold(&to->connections_total, &from->connections_total,
          SPAN(struct stats_slab, connections_total, connections));
-    fold(to->flag_variants, from->flag_variants, STATS_FLAG_CELLS);
+    for (int i = 0; i < STATS_FLAG_CELLS; i += FLAG_ROWS)
+        if (is_written(&w, from->flag_evaluations[i],
+                       FLAG_ROWS * sizeof(to->flag_evaluations[i])))
+            fold(to->flag_evaluations[i], from->flag_evaluations[i],
+                 FLAG_ROWS * STATS_FLAG_REASONS);
     for (int i = 0; i < STATS_VERSIONS; i++)
         if (is_written(&w, &from->versions[i], sizeof(from->versions[i])))
             fold_version(&to->versions[i], &from->versions[i]);

@@ -20,12 +20,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define STATS_MAGIC       0x534c4331u /* SLC1 */
-#define STATS_MAX_WORKERS 64
-#define STATS_VERSIONS    4096
-#define STATS_ENDPOINTS   16384
-#define STATS_FLAG_CELLS  4096
-#define STATS_RETIRED     STATS_MAX_WORKERS /* index of the retired slab */
+#define STATS_MAGIC        0x534c4331u /* SLC1 */
+#define STATS_MAX_WORKERS  64
+#define STATS_VERSIONS     4096
+#define STATS_ENDPOINTS    16384
+#define STATS_FLAG_CELLS   4096
+#define STATS_FLAG_REASONS 5                 /* as enum flag_reason */
+#define STATS_RETIRED      STATS_MAX_WORKERS /* index of the retired slab */
 
 /* A counter or gauge with one writer: plain relaxed load and store, no bus lock. */
 typedef _Atomic uint64_t stat_t;
@@ -212,10 +213,12 @@ struct stats_slab {
     stat_t overload_closed;                   /* idle connections of clients, likewise */
     /* gauges */
     stat_t connections, requests_in_flight;
-    stat_t memory_used;                     /* bytes, of buffers, requests and connections */
-    stat_t descriptors_used;                /* by connections */
-    stat_t overloaded;                      /* bits of stats_overload */
-    stat_t flag_variants[STATS_FLAG_CELLS]; /* counters: evaluations by flag cell */
+    stat_t memory_used;      /* bytes, of buffers, requests and connections */
+    stat_t descriptors_used; /* by connections */
+    stat_t overloaded;       /* bits of stats_overload */
+    /* counters: evaluations by cell (a variant of a flag, or none of it) and reason; cell 0 is
+     * everything that has no cell of its own */
+    stat_t flag_evaluations[STATS_FLAG_CELLS][STATS_FLAG_REASONS];
     struct stats_version versions[STATS_VERSIONS];
     struct stats_endpoint endpoints[STATS_ENDPOINTS];
 };

@@ -20,7 +20,7 @@ struct slot { /* an attribute of this request; valid when EPOCH is the context's
 };
 
 struct memo {
-    uint32_t epoch;
+    uint32_t epoch, told; /* told: when flag_first said so */
     struct flag_result result;
 };
 
@@ -692,6 +692,32 @@ static bool overridden(struct flag_ctx *c, const struct flag_def *d)
     return !r.over && flag_truthy(&v);
 }
 
+/* The same request gets the variant that NEED wants. */
+static bool satisfied(struct flag_ctx *c, const struct flag_need *need)
+{
+    const struct flag_result *r = flag_eval(c, need->flag);
+    bool has = r->variant && str_eq(r->variant->name, need->variant);
+
+    return r->error == FLAG_OK && has != need->differs;
+}
+
+/* True: the window is open and all needs are met; else OUT is the answer. */
+static bool guard_open(struct flag_ctx *c, const struct flag_def *d, struct flag_result *out)
+{
+    const struct flag_guard *g = d->guard;
+
+    *out = answer(d, d->default_variant, FLAG_DEFAULT);
+    if (c->now_unix < g->from || (g->until && c->now_unix >= g->until))
+        return false;
+    for (size_t i = 0; i < g->nneeds; i++) {
+        if (!satisfied(c, &g->needs[i])) {
+            out->unsatisfied = true;
+            return false;
+        }
+    }
+    return true;
+}
+
 static struct flag_result decide(struct flag_ctx *c, const struct flag_def *d)
 {
     struct flag_result r;
@@ -706,6 +732,8 @@ static struct flag_result decide(struct flag_ctx *c, const struct flag_def *d)
     }
     if (!d->enabled)
         return (struct flag_result){.reason = FLAG_DISABLED};
+    if (d->guard && !guard_open(c, d, &r))
+        return r;
     if (d->rule == FLAG_NO_NODE)
         return answer(d, d->default_variant, FLAG_STATIC);
     return follow_rule(c, d);
@@ -762,6 +790,15 @@ void flag_ctx_begin(struct flag_ctx *c, const struct flagset *set, flag_get *get
 bool flag_known(const struct flag_ctx *c, int flag)
 {
     return flag >= 0 && (uint32_t)flag < c->set->keys.n && c->memos[flag].epoch == c->epoch;
+}
+
+bool flag_first(struct flag_ctx *c, int flag)
+{
+    struct memo *m = &c->memos[flag];
+    bool first = m->told != c->epoch;
+
+    m->told = c->epoch;
+    return first;
 }
 
 const struct flag_result *flag_eval(struct flag_ctx *c, int flag)

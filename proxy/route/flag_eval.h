@@ -39,7 +39,8 @@ struct flag_result {
     const struct flag_variant *variant; /* NULL: the code default; owned by the set */
     enum flag_reason reason;
     enum flag_error error;
-    bool override; /* an operator's kill switch decided */
+    bool override;    /* an operator's kill switch decided */
+    bool unsatisfied; /* the flag needs another one that is not as it should be */
 };
 
 /*
@@ -69,3 +70,5 @@ void flag_ctx_begin(struct flag_ctx *c, const struct flagset *set, flag_get *get
 const struct flag_result *flag_eval(struct flag_ctx *c, int flag);
 /* FLAG was evaluated since the last begin. */
 bool flag_known(const struct flag_ctx *c, int flag);
+/* True once a request, for who counts. FLAG was evaluated. */
+bool flag_first(struct flag_ctx *c, int flag);

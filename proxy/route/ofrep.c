@@ -160,7 +160,9 @@ static void put_success(struct ofrep *o, const struct flag_def *d, const struct 
     put(o, reasons[r->reason]);
     if (r->variant)
         put(o, r->variant->answer);
-    put(o, r->override ? d->closing_override : d->closing);
+    put(o, r->override      ? d->closing_override
+           : r->unsatisfied ? d->closing_unsatisfied
+                            : d->closing);
 }
 
 static void put_failure(struct ofrep *o, const struct flag_def *d, const struct flag_result *r)

@@ -109,14 +109,22 @@ void flag_context_begin(struct stream *s)
         flag_ctx_begin(p->flag_ctx, p->flags, get_attribute, s, loop_wall_ms(p->loop) / 1000);
 }
 
-/* A request counts once for a flag, however often it is asked for. */
+_Static_assert(FLAG_NREASONS == STATS_FLAG_REASONS, "a column for each reason");
+
+void flag_context_count(struct plane *p, int flag)
+{
+    const struct flag_result *r = flag_eval(p->flag_ctx, flag);
+    uint32_t cell = r->variant ? r->variant->cell : p->flags->flags[flag].cell;
+
+    if (flag_first(p->flag_ctx, flag))
+        stat_add(&p->stats->flag_evaluations[cell < STATS_FLAG_CELLS ? cell : 0][r->reason], 1);
+}
+
 static const struct flag_variant *variant(struct stream *s, int flag)
 {
-    bool again = flag_known(s->plane->flag_ctx, flag);
     const struct flag_result *r = flag_eval(s->plane->flag_ctx, flag);
 
-    if (!again && r->variant && r->variant->cell && r->variant->cell < STATS_FLAG_CELLS)
-        stat_add(&s->plane->stats->flag_variants[r->variant->cell], 1);
+    flag_context_count(s->plane, flag);
     return r->variant;
 }
 
@@ -141,14 +149,15 @@ struct str flag_context_lines(struct stream *s)
     const struct flag_upstream *up;
     char line[LINE_MAX];
     struct out o;
-    size_t n = 0;
+    size_t n = 0, room;
 
     if (!s->plane->flags)
         return STR_NONE;
     up = flagset_upstream(s->plane->flags, &n);
     if (n == 0)
         return STR_NONE;
-    o = out_init(arena_alloc(&s->arena, n * 64), n * 64);
+    room = n * LINE_MAX < FLAG_LINES_MAX ? n * LINE_MAX : FLAG_LINES_MAX;
+    o = out_init(arena_alloc(&s->arena, room), room);
     for (size_t i = 0; i < n; i++) {
         const struct flag_variant *v = variant(s, up[i].flag);
         struct out l = out_init(line, sizeof(line));
@@ -156,13 +165,7 @@ struct str flag_context_lines(struct stream *s)
         if (!v || !v->header_safe)
             continue;
         head_write_known(&l, up[i].field, v->name);
-        if (!l.full && l.n > o.cap - o.n) { /* longer than usual: move to more room */
-            struct str so_far = out_text(&o);
-
-            o = out_init(arena_alloc(&s->arena, 2 * o.cap + LINE_MAX), 2 * o.cap + LINE_MAX);
-            out_put(&o, so_far);
-        }
-        if (!l.full)
+        if (!l.full && l.n <= o.cap - o.n)
             out_put(&o, out_text(&l));
     }
     return out_text(&o);

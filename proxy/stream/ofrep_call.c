@@ -7,6 +7,7 @@
 #include "proxy/http/head_write.h"
 #include "proxy/http/uri.h"
 #include "proxy/stream/admit.h"
+#include "proxy/stream/flag_context.h"
 #include "proxy/stream/ofrep_events.h"
 #include "proxy/stream/reply.h"
 
@@ -173,13 +174,13 @@ static void give_answer(struct stream *s, const struct ofrep_answer *a)
     stream_reply(s, END_RESPONDED, a->status, out_text(&o), a->body);
 }
 
-static void count(struct stream *s, int flag)
+/* What was evaluated for this answer, also for needs of other flags. */
+static void count_all(struct plane *p)
 {
-    const struct flag_variant *v;
-
-    v = flag >= 0 ? flag_eval(s->plane->flag_ctx, flag)->variant : NULL;
-    if (v && v->cell && v->cell < STATS_FLAG_CELLS)
-        stat_add(&s->plane->stats->flag_variants[v->cell], 1);
+    for (size_t i = 0; p->flags && i < flagset_count(p->flags); i++) {
+        if (flag_known(p->flag_ctx, (int)i))
+            flag_context_count(p, (int)i);
+    }
 }
 
 static void evaluate(struct stream *s, enum resource what, struct str key)
@@ -197,11 +198,15 @@ static void evaluate(struct stream *s, enum resource what, struct str key)
     };
     struct ofrep_answer a;
 
-    if (what == RESOURCE_ALL)
+    if (what == RESOURCE_ALL) {
         ofrep_ask_all(&p->ofrep, &q, &a);
-    else
+        if (a.status == 200 || a.status == 304)
+            count_all(p);
+    } else {
         ofrep_ask(&p->ofrep, &q, key, &a);
-    count(s, a.flag);
+        if (a.flag >= 0)
+            flag_context_count(p, a.flag);
+    }
     give_answer(s, &a);
 }
 

@@ -68,6 +68,34 @@ def tell(t):
     t.equal((row["key"], sorted(row["variants"]), row["override"], row["quarantine"]),
             ("checkout", ["off", "on"], None, None))
 
+    # what was decided, and why: counted once a request
+    def counted(variant, reason, flag="checkout"):
+        wanted = (f'sluice_flag_evaluations_total{{flag="{flag}",variant="{variant}",'
+                  f'reason="{reason}"}} ')
+        lines = s.call("GET", "/metrics").body.decode().splitlines()
+        return sum(int(line.split()[-1]) for line in lines if line.startswith(wanted))
+
+    before = counted("on", "TARGETING_MATCH"), counted("off", "DEFAULT")
+    where()
+    where("eve@other.org")
+    t.equal((counted("on", "TARGETING_MATCH"), counted("off", "DEFAULT")),
+            (before[0] + 1, before[1] + 1), "counted")
+
+    # a flag that needs another one
+    needy = {"state": "ENABLED", "variants": {"a": "A", "b": "B"}, "defaultVariant": "b",
+             "targeting": {"if": [True, "a"]}, "metadata": {"proxy.needs": "checkout=on"}}
+    s.api("PUT", "/v1/flags/needy", needy, 201, {"If-None-Match": "*"})
+    for user, want in (("ann@example.com", "a"), ("eve@other.org", "b")):
+        one = s.api("POST", "/ofrep/v1/evaluate/flags/needy",
+                    {"context": {"http.header.x-user": user}})
+        t.equal((one["variant"], one["metadata"].get("unsatisfied")),
+                (want, True if want == "b" else None))
+    needy["metadata"] = {"proxy.until": "2020-01-01T00:00:00Z"}
+    s.api("PUT", "/v1/flags/needy", needy, 200, {"If-Match": "*"})
+    one = s.api("POST", "/ofrep/v1/evaluate/flags/needy", {})
+    t.equal((one["variant"], one["reason"]), ("b", "DEFAULT"), "its time is over")
+    t.equal(s.call("DELETE", "/v1/flags/needy", headers={"If-Match": "*"}).status, 204)
+
     # somebody else writes to Redis, with a hint
     ask("HSET", "{ff:prod}:flags", "checkout", json.dumps({**FLAG, "state": "DISABLED"}))
     ask("HINCRBY", "{ff:prod}:meta", "version", 1)

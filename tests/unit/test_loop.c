@@ -169,7 +169,7 @@ START_TEST(test_stats_retire_keeps_counters_and_drops_gauges)
         stat_set(&w->versions[7].last_routed_us, 100);
         stat_add(&w->endpoints[9].errors, 2);
         stat_add(&w->endpoints[9].idle, 2);
-        stat_add(&w->flag_variants[3], 1);
+        stat_add(&w->flag_evaluations[3][1], 1);
         stats_retire(s, fd, 1);
         ck_assert_uint_eq(stat_get(&r->slabs[STATS_RETIRED].requests_total), 10u * life);
         ck_assert_uint_eq(stat_get(&old->violations[STATS_BAD_HOST]), 1u * life);
@@ -178,7 +178,7 @@ START_TEST(test_stats_retire_keeps_counters_and_drops_gauges)
             5u * life);
         ck_assert_uint_eq(stat_get(&old->versions[7].duration[HIST_BUCKETS - 1]), 2u * life);
         ck_assert_uint_eq(stat_get(&old->endpoints[9].errors), 2u * life);
-        ck_assert_uint_eq(stat_get(&old->flag_variants[3]), 1u * life);
+        ck_assert_uint_eq(stat_get(&old->flag_evaluations[3][1]), 1u * life);
         ck_assert_uint_eq(stat_get(&old->versions[7].last_routed_us), 100);
         ck_assert_uint_eq(stat_get(&old->versions[7].in_flight), 0);
         ck_assert_uint_eq(stat_get(&old->connections), 0);

@@ -8,6 +8,7 @@
 #include "config/snapshot.h"
 #include "proxy/base/mem.h"
 #include "proxy/base/sys.h"
+#include "proxy/route/flag_eval.h"
 #include "proxy/stream/plane.h"
 #include "tests/unit/unit.h"
 
@@ -977,7 +978,56 @@ START_TEST(flags_are_evaluated_and_handed_on)
         "\"targeting\":{\"if\":[{\"==\":[{\"var\":\"http.header.x-beta\"},\"1\"]},"
         "\"on\",\"off\"]}}},\"overrides\":{},\"cells\":{\"beta\":{\"on\":3,\"off\":4}}}";
     run(play_flags, "", true, &r);
-    ck_assert_uint_eq(stat_get(&r.stats->slabs[0].flag_variants[3]), 1);
+    ck_assert_uint_eq(stat_get(&r.stats->slabs[0].flag_evaluations[3][FLAG_TARGETING_MATCH]),
+                      1);
+}
+END_TEST
+
+static void play_many_flags(struct peers *p)
+{
+    char *m;
+    size_t bytes = 0, lines = 0;
+
+    dial(p);
+    put(p->client, "OPTIONS * HTTP/1.1\r\nHost: A.test:80\r\n\r\n");
+    take(p);
+    m = get(p, p->up, "\r\n\r\n");
+    while ((m = strstr(m, "X-Flag-")) != NULL) {
+        char *end = strstr(m, "\r\n") + 2;
+
+        ck_assert_int_eq(atoi(m + strlen("X-Flag-")), (int)lines); /* the first of the set */
+        bytes += (size_t)(end - m);
+        lines++;
+        m = end;
+    }
+    ck_assert_uint_gt(lines, 10);
+    ck_assert_uint_lt(lines, 60);
+    ck_assert_uint_le(bytes, 4096);
+    ck_assert_uint_gt(bytes, 3900);
+    put(p->up, OK_TWO);
+    get(p, p->client, "hi");
+}
+
+START_TEST(flags_that_are_handed_on_are_bounded)
+{
+    static struct result r;
+    char *doc = NULL;
+    size_t size;
+    FILE *out = open_memstream(&doc, &size);
+
+    fputs("{\"format\":1,\"flags\":{", out);
+    for (int i = 0; i < 60; i++)
+        fprintf(out,
+                "%s\"%d\":{\"state\":\"ENABLED\",\"variants\":{\"%0100d\":1},"
+                "\"defaultVariant\":\"%0100d\",\"metadata\":{\"proxy.upstream\":true}}",
+                i ? "," : "", i, 0, 0);
+    fputs("}}", out);
+    fclose(out);
+    flags_doc = doc;
+    run(play_many_flags, "", true, &r);
+    /* none has a cell: they are counted together, all of them */
+    ck_assert_uint_eq(stat_get(&r.stats->slabs[0].flag_evaluations[0][FLAG_STATIC]), 60);
+    free(doc);
 }
 END_TEST
 
@@ -1156,6 +1206,7 @@ static TCase *cases(const char *name, void (*way)(void))
     tcase_add_test(t, a_request_that_takes_too_long_to_come_is_not_judged);
     tcase_add_test(t, a_sticky_cookie_is_minted_once);
     tcase_add_test(t, flags_are_evaluated_and_handed_on);
+    tcase_add_test(t, flags_that_are_handed_on_are_bounded);
     tcase_add_test(t, a_slow_reader_gets_all_of_a_large_body);
     tcase_add_test(t, an_early_answer_comes_through);
     tcase_add_test(t, an_answer_taken_late_leaves_the_idle_timeout_alone);

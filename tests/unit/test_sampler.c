@@ -75,12 +75,13 @@ START_TEST(test_totals_survive_a_worker)
     struct world *w = world_new();
     struct sampler_totals t;
     struct sampler_process p;
+    uint64_t reasons[STATS_FLAG_REASONS];
 
     serve(w, 0, 1, 10, 1, 5000);
     serve(w, 1, 1, 20, 2, 9000);
     stat_add(&w->stats->slabs[1].versions[1].in_flight, 3);
     stat_add(&w->stats->slabs[1].no_route, 4);
-    stat_add(&w->stats->slabs[1].flag_variants[9], 6);
+    stat_add(&w->stats->slabs[1].flag_evaluations[9][2], 6);
     sampler_totals(w->stats, 1, &t);
     ck_assert_uint_eq(t.requests, 30);
     ck_assert_uint_eq(t.by_code[stats_code_index(500)][STATS_METHOD_POST], 3);
@@ -95,7 +96,9 @@ START_TEST(test_totals_survive_a_worker)
     ck_assert_uint_eq(t.in_flight, 0); /* a gauge: gone with the worker */
     ck_assert_uint_eq(t.last_routed_us, 9000);
     ck_assert_uint_eq(p.no_route, 4);
-    ck_assert_uint_eq(sampler_flag(w->stats, 9), 6);
+    sampler_flag(w->stats, 9, reasons);
+    ck_assert_uint_eq(reasons[2], 6);
+    ck_assert_uint_eq(reasons[1], 0);
     world_free(w);
 }
 END_TEST
