@@ -6,6 +6,8 @@ import ssl
 import struct
 import time
 
+from harness import Peer
+
 DATA, HEADERS, PRIORITY, RST, SETTINGS, PUSH, PING, GOAWAY, WINDOW, CONTINUATION = range(10)
 END_STREAM = ACK = 1
 END_HEADERS = 4
@@ -67,21 +69,12 @@ def status_of(fields):
     return int(digits)
 
 
-class Raw:
-    """One connection. Whatever comes is kept in .frames."""
+class Side:
+    """One end of a connection, on a SOCKET that is open. Whatever comes is kept in .frames."""
 
-    def __init__(self, port, tls=False, patience=60, first=settings(table=0), receive=None):
-        self.socket = socket.socket()
-        if receive:
-            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive)
-        self.socket.connect(("127.0.0.1", port))
-        if tls:
-            context = ssl.create_default_context()
-            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-            context.set_alpn_protocols(["h2"])
-            self.socket = context.wrap_socket(self.socket, server_hostname="shop")
-        self.patience, self.buffer, self.frames, self.closed = patience, b"", [], False
-        self.send(PREFACE + first)
+    def __init__(self, sock, patience=60):
+        self.socket, self.patience = sock, patience
+        self.buffer, self.frames, self.closed = b"", [], False
 
     def send(self, data):
         """False: the other end is gone; what it said last can still be read."""
@@ -91,10 +84,6 @@ class Raw:
             return True
         except OSError:
             return False
-
-    def ask(self, stream, fields=None, end=True):
-        return self.send(frame(HEADERS, END_HEADERS | (END_STREAM if end else 0), stream,
-                               block(fields or request())))
 
     def read(self, timeout):
         """Take what is there. False: nothing more comes."""
@@ -137,6 +126,30 @@ class Raw:
         told = self.find(RST, stream)
         return int.from_bytes(told[0].payload[:4], "big") if told else None
 
+    def close(self):
+        self.socket.close()
+
+
+class Raw(Side):
+    """The client's end."""
+
+    def __init__(self, port, tls=False, patience=60, first=settings(table=0), receive=None):
+        sock = socket.socket()
+        if receive:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive)
+        sock.connect(("127.0.0.1", port))
+        if tls:
+            context = ssl.create_default_context()
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            context.set_alpn_protocols(["h2"])
+            sock = context.wrap_socket(sock, server_hostname="shop")
+        super().__init__(sock, patience)
+        self.send(PREFACE + first)
+
+    def ask(self, stream, fields=None, end=True):
+        return self.send(frame(HEADERS, END_HEADERS | (END_STREAM if end else 0), stream,
+                               block(fields or request())))
+
     def status(self, stream):
         told = self.find(HEADERS, stream)
         return status_of(told[0].payload) if told else None
@@ -167,5 +180,37 @@ class Raw:
         self.until(lambda: self.closed)
         return self.goaway()
 
-    def close(self):
-        self.socket.close()
+
+class Endpoint(Peer):
+    """The server's end, of each connection that comes: .policy(side, frame) is called for each
+    frame but those of settings. Sides are kept in .sides."""
+
+    def __init__(self, policy=None, first=settings()):
+        self.policy, self.first, self.sides = policy or answer, first, []
+        super().__init__()
+
+    def serve(self, conn):
+        side, seen = Side(conn, 600), 0
+        while len(side.buffer) < len(PREFACE):
+            if not (data := conn.recv(len(PREFACE) - len(side.buffer))):
+                return
+            side.buffer += data
+        side.buffer = b""
+        self.sides.append(side)
+        side.send(self.first)
+        while side.read(600):
+            while seen < len(side.frames):
+                f, seen = side.frames[seen], seen + 1
+                if f.kind != SETTINGS:
+                    self.policy(side, f)
+
+
+def answer(side, f):
+    """Every request with 200 and nothing else, once it is complete; every PING; windows go back."""
+    if f.kind == DATA and f.payload:
+        n = len(f.payload).to_bytes(4, "big")
+        side.send(frame(WINDOW, 0, 0, n) + frame(WINDOW, 0, f.stream, n))
+    if f.kind in (HEADERS, DATA) and f.flags & END_STREAM:
+        side.send(frame(HEADERS, END_HEADERS | END_STREAM, f.stream, b"\x88"))
+    if f.kind == PING and not f.flags & ACK:
+        side.send(frame(PING, ACK, 0, f.payload))
