@@ -6,12 +6,10 @@
 #include "proxy/event/tls_cert.h"
 #include "proxy/event/tls_client.h"
 #include "proxy/event/tls_server.h"
+#include "tests/unit/certificate.h"
 #include "tests/unit/unit.h"
 
 #include <check.h>
-#include <openssl/evp.h>
-#include <openssl/pem.h>
-#include <openssl/x509v3.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -20,43 +18,9 @@ static struct arena arena;
 static bool through_ring; /* set by the fixtures below */
 static struct tls_tickets tickets;
 
-static struct str drain(BIO *b)
-{
-    char *p;
-    long n = BIO_get_mem_data(b, &p);
-    struct str s = arena_str(&arena, (struct str){p, (size_t)n});
-
-    BIO_free(b);
-    return s;
-}
-
-/* A certificate that signed itself, for NAMES ("DNS:a.test,DNS:*.b.test"). */
 static struct tls_cert_spec make(const char *names)
 {
-    EVP_PKEY *key = EVP_EC_gen("P-256");
-    X509 *x = X509_new();
-    X509_EXTENSION *e = X509V3_EXT_conf_nid(NULL, NULL, NID_subject_alt_name, names);
-    BIO *cert = BIO_new(BIO_s_mem()), *pem = BIO_new(BIO_s_mem());
-    struct tls_cert_spec c = {0};
-
-    X509_set_version(x, 2);
-    ASN1_INTEGER_set(X509_get_serialNumber(x), 1);
-    X509_gmtime_adj(X509_getm_notBefore(x), 0);
-    X509_gmtime_adj(X509_getm_notAfter(x), 3600);
-    X509_NAME_add_entry_by_txt(X509_get_subject_name(x), "CN", MBSTRING_ASC,
-                               (const unsigned char *)"test", -1, -1, 0);
-    X509_set_issuer_name(x, X509_get_subject_name(x));
-    X509_set_pubkey(x, key);
-    X509_add_ext(x, e, -1);
-    ck_assert_int_gt(X509_sign(x, key, EVP_sha256()), 0);
-    PEM_write_bio_X509(cert, x);
-    PEM_write_bio_PrivateKey(pem, key, NULL, NULL, 0, NULL, NULL);
-    c.cert = drain(cert);
-    c.key = drain(pem);
-    X509_EXTENSION_free(e);
-    X509_free(x);
-    EVP_PKEY_free(key);
-    return c;
+    return certificate_new(&arena, names);
 }
 
 static struct tls_listener_spec listener(struct tls_cert_spec *certs, uint32_t n)
