@@ -15,7 +15,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#define TAG_MAX 24
+#define TAG_MAX     24
+#define VERSION_TAG 96
 
 static struct flagsync *flags_of(const struct api_request *req)
 {
@@ -52,11 +53,22 @@ static json_t *row_of(const struct flagsync *f, const struct flagsync_status *s,
                      or_null(json_object_get(s->quarantined, key)));
 }
 
+/* The entity tag of the list: its version. */
+static void version_tag(const struct flagsync *f, char tag[VERSION_TAG])
+{
+    struct flagsync_status s;
+
+    flagsync_status(f, &s);
+    snprintf(tag, VERSION_TAG, "\"%.*s-%" PRIu64 "\"", (int)(s.epoch.n < 64 ? s.epoch.n : 64),
+             s.epoch.n ? s.epoch.p : "", s.version);
+}
+
 void api_flags_list(struct api_request *req)
 {
     struct flagsync *f = flags_of(req);
     json_t *rows = json_array(), *flag;
     struct flagsync_status s;
+    char tag[VERSION_TAG];
     const char *key;
 
     flagsync_status(f, &s);
@@ -64,6 +76,8 @@ void api_flags_list(struct api_request *req)
     {
         json_array_append_new(rows, row_of(f, &s, key, flag));
     }
+    version_tag(f, tag);
+    api_set_header(req, "ETag", tag);
     api_reply(req, 200,
               json_pack("{s:s%,s:s,s:s%,s:I,s:I,s:o}", "env", s.env.n ? s.env.p : "", s.env.n,
                         "source", s.source, "epoch", s.epoch.n ? s.epoch.p : "", s.epoch.n,
@@ -117,7 +131,7 @@ void api_flags_get(struct api_request *req)
 struct pending { /* a change that is under way for a request */
     struct api_request *req;
     char *key;
-    int status; /* of success; 204 has no body */
+    int status; /* of success; 204 has no body. Of a batch: how many flags */
 };
 
 static void on_changed(void *arg, enum flagsync_outcome o, const char *why)
@@ -201,6 +215,19 @@ static bool dry(struct api_request *req, json_t *would)
     return false;
 }
 
+/* What stands against FLAGS (stolen). True: 422 has been sent. */
+static bool objected(struct api_request *req, json_t *flags)
+{
+    char *why = flagsync_objection(flags_of(req), flags);
+    bool bad = why != NULL;
+
+    if (bad)
+        api_problem(req, 422, "bad_flag", NULL, "%s", why);
+    xfree(why);
+    json_decref(flags);
+    return bad;
+}
+
 void api_flags_put(struct api_request *req)
 {
     static const char *const fields[] = {"$schema",        "key",       "state",    "variants",
@@ -209,16 +236,11 @@ void api_flags_put(struct api_request *req)
     const char *key = api_param(req, "key");
     json_t *flag = api_body(req);
     bool exists = flagsync_flag(f, key) != NULL;
-    char *why;
 
     if (!api_fields(req, flag, "", fields) || !precondition(req, key))
         return;
-    why = flagsync_objection(f, key, flag);
-    if (why) {
-        api_problem(req, 422, "bad_flag", NULL, "%s", why);
-        xfree(why);
+    if (objected(req, json_pack("{s:O}", key, flag)))
         return;
-    }
     if (dry(req, json_pack("{s:s,s:O}", "key", key, "flag", flag)))
         return;
     flagsync_put(f, key, flag, who(req), on_changed, pending_for(req, key, exists ? 200 : 201));
@@ -246,31 +268,66 @@ static bool read_until(const json_t *j, uint64_t *out)
     return json_integer_value(j) > 0;
 }
 
+/* {"attr":name,"values":[…]}, or not there. */
+static bool targets_fine(const json_t *t)
+{
+    return !t || (json_object_size(t) == 2 && json_string_length(json_object_get(t, "attr")) &&
+                  json_array_size(json_object_get(t, "values")));
+}
+
+/* The override that the body asks for. False: 400 or 404 has been sent. */
+static bool read_override(struct api_request *req, const char *key, struct flagsync_kill *k)
+{
+    const json_t *body = api_body(req);
+
+    if (!found(req, key))
+        return false;
+    k->variant = json_string_value(json_object_get(body, "variant"));
+    k->targets = json_object_get(body, "targets");
+    if (!k->variant ||
+        !json_object_get(json_object_get(flagsync_flag(flags_of(req), key), "variants"),
+                         k->variant)) {
+        api_problem(req, 400, "bad_variant", "/variant", "must be one of the flag's variants");
+        return false;
+    }
+    if (!read_until(json_object_get(body, "until"), &k->until)) {
+        api_problem(req, 400, "bad_time", "/until",
+                    "must be a time like 2026-11-22T21:00:00Z or Unix seconds");
+        return false;
+    }
+    if (targets_fine(k->targets))
+        return true;
+    api_problem(req, 400, "bad_targets", "/targets",
+                "must be like {\"attr\":\"targetingKey\",\"values\":[\"ann\"]}");
+    return false;
+}
+
+static void override(struct api_request *req, const char *const *fields)
+{
+    const char *key = api_param(req, "key");
+    struct flagsync_kill k;
+
+    if (!api_fields(req, api_body(req), "", fields) || !read_override(req, key, &k))
+        return;
+    if (dry(req, json_pack("{s:s,s:{s:s}}", "key", key, "override", "variant", k.variant)))
+        return;
+    flagsync_kill(flags_of(req), key, &k, who(req), on_changed, pending_for(req, key, 200));
+}
+
+/* For everybody. */
 void api_flags_kill(struct api_request *req)
 {
     static const char *const fields[] = {"variant", "until", NULL};
-    const char *key = api_param(req, "key"), *variant;
-    json_t *body = api_body(req);
-    uint64_t until;
 
-    if (!api_fields(req, body, "", fields) || !found(req, key))
-        return;
-    variant = json_string_value(json_object_get(body, "variant"));
-    if (!variant ||
-        !json_object_get(json_object_get(flagsync_flag(flags_of(req), key), "variants"),
-                         variant)) {
-        api_problem(req, 400, "bad_variant", "/variant", "must be one of the flag's variants");
-        return;
-    }
-    if (!read_until(json_object_get(body, "until"), &until)) {
-        api_problem(req, 400, "bad_time", "/until",
-                    "must be a time like 2026-11-22T21:00:00Z or Unix seconds");
-        return;
-    }
-    if (dry(req, json_pack("{s:s,s:{s:s}}", "key", key, "override", "variant", variant)))
-        return;
-    flagsync_kill(flags_of(req), key, &(struct flagsync_kill){variant, until, NULL}, who(req),
-                  on_changed, pending_for(req, key, 200));
+    override(req, fields);
+}
+
+/* For those that "targets" names. */
+void api_flags_override(struct api_request *req)
+{
+    static const char *const fields[] = {"variant", "until", "targets", NULL};
+
+    override(req, fields);
 }
 
 void api_flags_restore(struct api_request *req)
@@ -282,4 +339,47 @@ void api_flags_restore(struct api_request *req)
         dry(req, json_pack("{s:s,s:n}", "key", key, "override")))
         return;
     flagsync_restore(flags_of(req), key, who(req), on_changed, pending_for(req, key, 200));
+}
+
+/* ---- many at once ---- */
+
+static void on_published(void *arg, enum flagsync_outcome o, const char *why)
+{
+    struct pending *p = arg;
+    char tag[VERSION_TAG];
+
+    if (o != FLAGSYNC_DONE) {
+        on_changed(arg, o, why);
+        return;
+    }
+    version_tag(flags_of(p->req), tag);
+    api_set_header(p->req, "ETag", tag);
+    api_reply(p->req, 200, json_pack("{s:i}", "changed", p->status));
+    xfree(p->key);
+    xfree(p);
+}
+
+/* {"flags":{key: definition, or null to delete}}: all of them or none. */
+void api_flags_publish(struct api_request *req)
+{
+    static const char *const fields[] = {"flags", NULL};
+    struct flagsync *f = flags_of(req);
+    const char *match = api_header(req, "If-Match");
+    json_t *flags = json_object_get(api_body(req), "flags");
+    char tag[VERSION_TAG];
+
+    if (!api_fields(req, api_body(req), "", fields))
+        return;
+    version_tag(f, tag);
+    if (!match)
+        api_problem(req, 428, "precondition_required", NULL,
+                    "send If-Match with the ETag of GET /v1/flags");
+    else if (!ofrep_tag_listed(str_of(match), str_of(tag)))
+        api_problem(req, 412, "precondition_failed", NULL, "the flags have changed");
+    else if (!json_is_object(flags) || json_object_size(flags) == 0)
+        api_problem(req, 400, "bad_flags", "/flags", "must be an object with definitions");
+    else if (!objected(req, json_incref(flags)) &&
+             !dry(req, json_pack("{s:O}", "flags", flags)))
+        flagsync_publish(f, flags, who(req), on_published,
+                         pending_for(req, "", (int)json_object_size(flags)));
 }

@@ -42,6 +42,13 @@ const struct api_route api_routes[] = {
     {"GET", ROLLOUT "/decisions", api_rollouts_decisions, 0},
 
     {"GET", "/v1/flags", api_flags_list, 0},
+    {"POST", "/v1/flags:publish", api_flags_publish, CHANGE_BODY},
+    {"POST", "/v1/flags:validate", api_flags_validate, API_BODY},
+    {"GET", "/v1/flags:log", api_flags_log, 0},
+    {"GET", "/v1/flags:export", api_flags_export, 0},
+    {"POST", "/v1/flags/{key}:explain", api_flags_explain, API_BODY_MAY},
+    {"POST", "/v1/flags/{key}:simulate", api_flags_simulate, API_BODY},
+    {"POST", "/v1/flags/{key}:override", api_flags_override, CHANGE_BODY},
     {"POST", "/v1/flags/{key}:kill", api_flags_kill, CHANGE_MAY},
     {"POST", "/v1/flags/{key}:restore", api_flags_restore, CHANGE_MAY},
     {"GET", "/v1/flags/{key}", api_flags_get, 0},

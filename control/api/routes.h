@@ -20,7 +20,10 @@ api_handler api_rollouts_approve, api_rollouts_retry;
 api_handler api_rollouts_report, api_rollouts_decisions;
 /* api_flags.c */
 api_handler api_flags_list, api_flags_get, api_flags_put, api_flags_delete;
-api_handler api_flags_kill, api_flags_restore;
+api_handler api_flags_kill, api_flags_override, api_flags_restore, api_flags_publish;
+/* api_flag_tools.c */
+api_handler api_flags_validate, api_flags_explain, api_flags_simulate;
+api_handler api_flags_log, api_flags_export;
 /* api_ofrep.c */
 api_handler api_ofrep_list, api_ofrep_get; /* POST /ofrep/v1/evaluate/flags[/{key}] */
 /* api_events.c, api_stats.c, api_config.c */

@@ -53,6 +53,14 @@ int cmd_flag_kill(struct ctl *c);
 int cmd_flag_restore(struct ctl *c);
 int cmd_flag_rm(struct ctl *c);
 int cmd_flag_eval(struct ctl *c);
+/* cmd_flag_tools.c */
+int cmd_flag_override(struct ctl *c);
+int cmd_flag_publish(struct ctl *c);
+int cmd_flag_validate(struct ctl *c);
+int cmd_flag_explain(struct ctl *c);
+int cmd_flag_simulate(struct ctl *c);
+int cmd_flag_log(struct ctl *c);
+int cmd_flag_export(struct ctl *c);
 /* cmd_config.c */
 int cmd_config_check(struct ctl *c);
 int cmd_config_show(struct ctl *c);

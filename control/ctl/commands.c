@@ -58,6 +58,31 @@ static const struct ctl_option kill_options[] = {
     {"--for", "TIME", "restored by itself after this long"},
     {NULL, NULL, NULL},
 };
+static const struct ctl_option flag_override_options[] = {
+    {"--variant", "VARIANT", "what they get"},
+    {"--values", "A,B", "for whom: values of the attribute"},
+    {"--attr", "NAME", "the attribute (default: targetingKey)"},
+    {"--for", "TIME", "restored by itself after this long"},
+    {NULL, NULL, NULL},
+};
+static const struct ctl_option explain_options[] = {
+    {"--context", "JSON", "what the rules see: {\"targetingKey\":\"u1\"}"},
+    {NULL, NULL, NULL},
+};
+static const struct ctl_option simulate_options[] = {
+    {"-f", "FILE", "the flag as it is to be (default: as it is)"},
+    {"--users", "N", "targeting keys that are tried (default 10000, at most 100000)"},
+    {"--context", "JSON", "what the rules see besides the targeting key"},
+    {NULL, NULL, NULL},
+};
+static const struct ctl_option flag_log_options[] = {
+    {"--since", "SEQ", "changes after this record"},
+    {NULL, NULL, NULL},
+};
+static const struct ctl_option export_options[] = {
+    {"--apply-overrides", NULL, "what is overridden for everybody is written as it is now"},
+    {NULL, NULL, NULL},
+};
 static const struct ctl_option eval_options[] = {
     {"--context", "JSON", "what the rules see: {\"targetingKey\":\"u1\"}"},
     {"--flags", "FILE", "offline: a flagd document"},
@@ -143,6 +168,17 @@ const struct ctl_command ctl_commands[] = {
     {"flag set", "KEY", "create or change a flag", cmd_flag_set, 1, 1, flag_set_options},
     {"flag kill", "KEY", "one variant for everybody, now", cmd_flag_kill, 1, 1, kill_options},
     {"flag restore", "KEY", "end a kill", cmd_flag_restore, 1, 1, NULL},
+    {"flag override", "KEY", "one variant for some users, now", cmd_flag_override, 1, 1,
+     flag_override_options},
+    {"flag publish", "FILE", "put all flags of a file at once", cmd_flag_publish, 1, 1, NULL},
+    {"flag validate", "FILE", "what is wrong with flags, and who would move", cmd_flag_validate,
+     1, 1, NULL},
+    {"flag explain", "KEY", "why a flag says what it says", cmd_flag_explain, 1, 1,
+     explain_options},
+    {"flag simulate", "KEY", "which share of users gets what, now and then", cmd_flag_simulate,
+     1, 1, simulate_options},
+    {"flag log", "", "who changed which flag when", cmd_flag_log, 0, 0, flag_log_options},
+    {"flag export", "", "all flags as a flagd document", cmd_flag_export, 0, 0, export_options},
     {"flag rm", "KEY", "remove a flag", cmd_flag_rm, 1, 1, NULL},
     {"flag eval", "[KEY]", "what a flag says for a context, online or offline", cmd_flag_eval,
      0, 1, eval_options},

@@ -221,20 +221,52 @@ char *flag_served_build(struct flag_served *s, const json_t *truth, const json_t
     return text;
 }
 
-char *flag_served_objection(const char *key, const json_t *flag, const json_t *evaluators)
+/* The flags that are served with FLAGS instead of those of the same key; null: gone. */
+static json_t *with(const struct flag_served *s, const json_t *flags)
 {
-    json_t *doc = json_pack("{s:i,s:{s:O},s:O?}", "format", FLAGSET_FORMAT, "flags", key, flag,
+    json_t *all = json_copy(json_object_get(s->doc, "flags")), *value;
+    const char *key;
+
+    all = all ? all : json_object();
+    json_object_foreach((json_t *)flags, key, value)
+    {
+        if (json_is_null(value))
+            json_object_del(all, key);
+        else
+            json_object_set(all, key, value);
+    }
+    return all;
+}
+
+/* The first flag of SET that is bad, unless it was before and is none of FLAGS. */
+static char *first_bad(const struct flag_served *s, const struct flagset *set,
+                       const json_t *flags)
+{
+    for (size_t i = 0; i < flagset_count(set); i++) {
+        const char *key = flagset_key(set, (int)i).p;
+        struct str why = flagset_quarantine(set, (int)i);
+
+        if (!why.n || (json_object_get(s->bad, key) && !json_object_get(flags, key)))
+            continue;
+        if (json_object_size(flags) == 1 && json_object_get(flags, key))
+            return xstrndup(why.p, why.n);
+        return xasprintf("%s: %.*s", key, STR_ARG(why));
+    }
+    return NULL;
+}
+
+char *flag_served_objection(const struct flag_served *s, const json_t *flags,
+                            const json_t *evaluators)
+{
+    json_t *doc = json_pack("{s:i,s:o,s:O?}", "format", FLAGSET_FORMAT, "flags", with(s, flags),
                             "evaluators", evaluators);
     struct flagset *set;
-    struct str bad;
-    char *text, *why = NULL;
+    char *text, *why;
 
     if (!doc)
         return xstrdup("not a flag");
     set = compile(doc, &text);
-    bad = set ? flagset_quarantine(set, 0) : STR("not a flag");
-    if (bad.n)
-        why = xstrndup(bad.p, bad.n);
+    why = set ? first_bad(s, set, flags) : xstrdup("not a flag, or more than 10000");
     flagset_unref(set);
     xfree(text);
     json_decref(doc);

@@ -28,6 +28,9 @@ void flag_served_adopt_cells(struct flag_served *s, const struct json_t *cells);
  */
 char *flag_served_build(struct flag_served *s, const struct json_t *truth,
                         const struct json_t *local, struct str env) MUST_CHECK;
-/* Would FLAG be good under KEY beside EVALUATORS (or NULL)? NULL, or a reason (xfree). */
-char *flag_served_objection(const char *key, const struct json_t *flag,
+/*
+ * Would FLAGS (key -> definition, or null: gone) be good among those that are served, and leave
+ * the others good? NULL, or a reason (xfree).
+ */
+char *flag_served_objection(const struct flag_served *s, const struct json_t *flags,
                             const struct json_t *evaluators);

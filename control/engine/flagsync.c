@@ -71,17 +71,21 @@ static void audit(struct flagsync *f, const struct flag_change *c, const char *w
                   const char *key, const json_t *after)
 {
     char *text = after ? json_dumps(after, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
+    const json_t *now = flagsync_flag(f, key);
+    char *before = now ? json_dumps(now, JSON_COMPACT) : NULL;
     char *deed = xasprintf("%s %s", what, key);
     struct store_audit rec = {
         .ts_ms = loop_wall_ms(f->loop),
         .who = str_of(c->by),
         .what = str_of(deed),
         .why = str_of(c->reason),
+        .before = str_of(before),
         .after = str_of(text),
     };
 
     if (store_audit_append(f->store, &rec) != 0)
         log_error("flags: audit: %s", store_message(f->store));
+    xfree(before);
     xfree(deed);
     xfree(text);
 }
@@ -379,9 +383,19 @@ const struct json_t *flagsync_override(const struct flagsync *f, const char *key
 
 /* ---- changes ---- */
 
-char *flagsync_objection(const struct flagsync *f, const char *key, const json_t *flag)
+char *flagsync_objection(const struct flagsync *f, const json_t *flags)
 {
-    return flag_served_objection(key, flag, json_object_get(f->truth, "evaluators"));
+    const char *key;
+    json_t *flag;
+
+    if (json_object_size(flags) > FLAGSYNC_BATCH)
+        return xasprintf("more than %d flags at once", FLAGSYNC_BATCH);
+    json_object_foreach((json_t *)flags, key, flag)
+    {
+        if (json_is_null(flag) && !flagsync_flag(f, key))
+            return xasprintf("no such flag: %s", key);
+    }
+    return flag_served_objection(&f->served, flags, json_object_get(f->truth, "evaluators"));
 }
 
 /* The store takes the change, the set is built again. */
@@ -505,40 +519,18 @@ static void start_change(struct flag_change *c)
         change_redis(c, false);
 }
 
-/* What is wrong with a change of KEY to FLAG (null: delete): NULL, or a reason (xfree). */
-static char *objection(const struct flagsync *f, const char *key, const json_t *flag)
-{
-    if (!json_is_null(flag))
-        return flagsync_objection(f, key, flag);
-    return flagsync_flag(f, key) ? NULL : xstrdup("no such flag");
-}
-
 void flagsync_publish(struct flagsync *f, const json_t *flags, struct flagsync_who who,
                       flagsync_cb *done, void *arg)
 {
     struct flag_change *c = flag_change_new(&f->changes, who, done, arg);
-    bool several = json_object_size(flags) > 1;
-    const char *key;
-    json_t *flag;
+    char *why = flagsync_objection(f, flags);
 
     c->flags = json_incref((json_t *)flags);
-    if (json_object_size(flags) > FLAGSYNC_BATCH) {
-        flag_change_end(c, FLAGSYNC_REFUSED, "more than 2000 flags at once");
-        return;
-    }
-    json_object_foreach(c->flags, key, flag)
-    {
-        char *why = objection(f, key, flag);
-        char *told = why && several ? xasprintf("%s: %s", key, why) : NULL;
-
-        if (why)
-            flag_change_end(c, FLAGSYNC_REFUSED, told ? told : why);
-        xfree(told);
-        xfree(why);
-        if (c->state == CHANGE_OVER)
-            return;
-    }
-    start_change(c);
+    if (why)
+        flag_change_end(c, FLAGSYNC_REFUSED, why);
+    else
+        start_change(c);
+    xfree(why);
 }
 
 static void publish_one(struct flagsync *f, const char *key, json_t *flag,

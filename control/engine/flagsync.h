@@ -68,9 +68,9 @@ const struct json_t *flagsync_document(const struct flagsync *f);
 const struct json_t *flagsync_flag(const struct flagsync *f, const char *key);
 const struct json_t *flagsync_override(const struct flagsync *f, const char *key);
 
-/* Would FLAG be good under KEY in the set that is served? NULL, or a malloc'd reason (xfree).
- */
-char *flagsync_objection(const struct flagsync *f, const char *key, const struct json_t *flag);
+/* Would FLAGS (key -> definition, or null: delete) be good in the set that is served, and leave
+ * the others good? NULL, or a malloc'd reason (xfree). */
+char *flagsync_objection(const struct flagsync *f, const struct json_t *flags);
 
 /*
  * Changes. DONE is called exactly once, when the change is live on all workers or has failed.
