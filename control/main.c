@@ -99,6 +99,14 @@ static void on_certificates(void *arg, struct str doc)
         engine_certificates(c->engine, doc);
 }
 
+static void on_check_tls(void *arg, struct str doc)
+{
+    struct controller *c = CAST(controller, CONTROLLER_MAGIC, arg);
+
+    if (c->engine)
+        engine_check_tls(c->engine, doc);
+}
+
 static void on_worker(void *arg, const struct workers_row *row)
 {
     struct controller *c = CAST(controller, CONTROLLER_MAGIC, arg);
@@ -159,6 +167,7 @@ static int run(struct controller *c)
         .config = on_config,
         .worker = on_worker,
         .certificates = on_certificates,
+        .check_tls = on_check_tls,
         .reloaded = on_reloaded,
         .listen_api = on_listen_api,
         .draining = on_draining,

@@ -412,6 +412,12 @@ void engine_certificates(struct engine *e, struct str doc)
     e->certificates = json_loadb(doc.p, doc.n, 0, NULL);
 }
 
+void engine_check_tls(struct engine *e, struct str doc)
+{
+    if (!health_set_tls(e->health, doc))
+        log_error("what health checks are to speak TLS with cannot be read");
+}
+
 /* --- warnings --- */
 
 static void warn(json_t *list, const char *fmt, ...) PRINTF_LIKE(2, 3);

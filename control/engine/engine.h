@@ -88,6 +88,8 @@ void engine_config(struct engine *e, struct str doc, struct str path);
 void engine_reloaded(struct engine *e, bool ok, struct str diags);
 /* The certificates in use have changed; DOC as of IPC_CERTIFICATES. */
 void engine_certificates(struct engine *e, struct str doc);
+/* How health checks speak TLS; DOC as of IPC_CHECK_TLS. */
+void engine_check_tls(struct engine *e, struct str doc);
 void engine_worker(struct engine *e, const struct workers_row *row);
 
 #define ENGINE_CERT_WARN_MS (14ull * 24 * 3600 * 1000) /* before a certificate ends */

@@ -8,6 +8,7 @@
 #include "control/link/fetch.h"
 
 #include "proxy/base/mem.h"
+#include "proxy/event/tls_spec.h"
 
 #include <curl/curl.h>
 
@@ -274,6 +275,28 @@ static void send_to(struct fetch *f, const char *address)
     xfree(rule);
 }
 
+/* A text of PEM for OPTION; empty: none. The library keeps a copy. */
+static void set_pem(CURL *c, CURLoption option, struct str pem)
+{
+    struct curl_blob blob = {(void *)(uintptr_t)pem.p, pem.n, CURL_BLOB_COPY};
+
+    if (pem.n)
+        curl_easy_setopt(c, option, &blob);
+}
+
+/* As proxy/event/tls_client.c does it for traffic. */
+static void set_tls(CURL *c, const struct tls_upstream_spec *tls)
+{
+    curl_easy_setopt(c, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    curl_easy_setopt(c, CURLOPT_SSL_VERIFYPEER, tls->verify == TLS_VERIFY_NONE ? 0L : 1L);
+    curl_easy_setopt(c, CURLOPT_SSL_VERIFYHOST, tls->verify == TLS_VERIFY_FULL ? 2L : 0L);
+    set_pem(c, CURLOPT_CAINFO_BLOB, tls->ca);
+    set_pem(c, CURLOPT_SSLCERT_BLOB, tls->cert);
+    set_pem(c, CURLOPT_SSLKEY_BLOB, tls->key);
+    if (tls->ca.n) /* theirs alone */
+        curl_easy_setopt(c, CURLOPT_CAPATH, NULL);
+}
+
 static void set_options(struct fetch *f, const struct fetch_options *o)
 {
     CURL *c = f->curl;
@@ -312,6 +335,8 @@ static void set_options(struct fetch *f, const struct fetch_options *o)
         curl_easy_setopt(c, CURLOPT_SSL_VERIFYPEER, 0L);
         curl_easy_setopt(c, CURLOPT_SSL_VERIFYHOST, 0L);
     }
+    if (o->tls)
+        set_tls(c, o->tls);
     if (o->body.p) {
         f->request_body = xstrndup(o->body.p, o->body.n);
         curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE, (long)o->body.n);

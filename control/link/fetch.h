@@ -10,6 +10,7 @@
 #include "proxy/base/str.h"
 #include "proxy/event/loop.h"
 
+struct tls_upstream_spec;
 struct fetcher; /* one a process: connections and the multi handle */
 struct fetch;   /* one request under way; owned by the fetcher */
 
@@ -30,7 +31,9 @@ struct fetch_options {          /* all of it is copied */
     bool proxy_header;   /* begin the connection with a PROXY header, version 1 */
     bool connect_only;   /* no request: status 0 and no error when it connected */
     bool unverified;     /* https: whoever answers will do */
-    bool fresh;          /* a new connection, closed afterwards: for health checks */
+    const struct tls_upstream_spec
+        *tls;   /* https: how it is spoken and whom to trust, or NULL */
+    bool fresh; /* a new connection, closed afterwards: for health checks */
 };
 
 struct fetch_result {

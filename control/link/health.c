@@ -10,6 +10,7 @@
 #include "config/units.h"
 #include "control/link/fetch.h"
 #include "control/link/grpc_health.h"
+#include "control/link/health_tls.h"
 #include "proxy/base/hash.h"
 #include "proxy/base/mem.h"
 #include "proxy/base/rng.h"
@@ -28,6 +29,7 @@ struct target { /* owned by health; strings behind it */
     struct fetch *fetch;
     enum health_state state;
     bool up, wanted;
+    bool secure;        /* TLS is spoken */
     bool announced;     /* the endpoint expects a PROXY header */
     uint32_t good, bad; /* results in a row */
     uint64_t since_ms, checks, failures;
@@ -45,6 +47,7 @@ struct health {
     struct loop *loop;
     struct fetcher *fetcher;
     struct rng rng;
+    struct health_tls *tls; /* NULL: nothing was said yet */
     size_t ntargets;
     health_cb *cb;
     void *arg;
@@ -89,6 +92,16 @@ static void schedule(struct target *t)
     if (tenth)
         ms += rng_below(&t->health->rng, (uint32_t)(2 * tenth + 1)) - tenth;
     timer_start(&t->timer, ms);
+}
+
+/* The first check: soon, but spread so that many targets are not asked at once. */
+static void start_first(struct target *t)
+{
+    uint64_t spread = FIRST_MS + t->health->ntargets * FIRST_MS_EACH;
+
+    if (spread > t->conf.interval_ms)
+        spread = t->conf.interval_ms;
+    timer_start(&t->timer, rng_below(&t->health->rng, (uint32_t)spread + 1));
 }
 
 /* One result: does it change the state? Pure but for T. */
@@ -167,12 +180,16 @@ static void on_due(void *arg)
                               .timeout_ms = t->conf.timeout_ms,
                               .connect_only = t->conf.by == CONF_CHECK_TCP,
                               .fresh = true,
-                              .unverified = true,
+                              .tls = health_tls_of(t->health->tls, str_of(t->service)),
                               .proxy_header = t->announced,
                               .address = t->address,
                               .socket = t->socket};
     char room[GRPC_HEALTH_ASK];
 
+    if (t->secure && !o.tls) {
+        start_first(t);
+        return;
+    }
     if (t->conf.by == CONF_CHECK_GRPC) {
         o.http2 = true;
         o.headers = grpc_headers;
@@ -230,7 +247,6 @@ static struct str name_of(const struct conf_service *s, const struct conf_endpoi
     return s->tls.enabled && unit_hostname(name) ? name : STR("");
 }
 
-/* A check asks whether somebody is alive; who it is, traffic verifies. */
 static void set_url(struct target *t, const struct conf_service *s,
                     const struct conf_endpoint *e)
 {
@@ -257,16 +273,6 @@ static void set_url(struct target *t, const struct conf_service *s,
     }
 }
 
-/* The first check: soon, but spread so that many targets are not asked at once. */
-static void start_first(struct target *t)
-{
-    uint64_t spread = FIRST_MS + t->health->ntargets * FIRST_MS_EACH;
-
-    if (spread > t->conf.interval_ms)
-        spread = t->conf.interval_ms;
-    timer_start(&t->timer, rng_below(&t->health->rng, (uint32_t)spread + 1));
-}
-
 /* Bring T in line with what the configuration says now. */
 static void target_configure(struct target *t, const struct conf_service *s,
                              const struct conf_endpoint *e)
@@ -275,6 +281,7 @@ static void target_configure(struct target *t, const struct conf_service *s,
 
     t->conf = s->health;
     t->conf.path = t->conf.service = STR_NONE;
+    t->secure = s->tls.enabled;
     t->announced = s->proxy_protocol != CONF_ANNOUNCE_OFF;
     if (!t->conf.enabled) {
         timer_stop(&t->timer);
@@ -317,6 +324,7 @@ void health_free(struct health *h)
         return;
     while ((t = LIST_FIRST(&h->targets)))
         target_free(t);
+    health_tls_free(h->tls);
     xfree(h);
 }
 
@@ -350,6 +358,17 @@ void health_configure(struct health *h, const struct conf *c)
         if (!t->wanted)
             target_free(t);
     }
+}
+
+bool health_set_tls(struct health *h, struct str doc)
+{
+    struct health_tls *next = health_tls_new(doc);
+
+    if (!next)
+        return false;
+    health_tls_free(h->tls);
+    h->tls = next;
+    return true;
 }
 
 bool health_get(const struct health *h, struct str service, struct str version,

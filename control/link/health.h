@@ -4,7 +4,8 @@
  * Each endpoint of a service with "health" is asked GET path every interval (jittered by a
  * tenth; first checks come soon but spread, so that thousands never burst). 2xx and 3xx are
  * good; anything else, a timeout or no connection is bad. Or it is asked whether it accepts
- * connections, or by the gRPC health protocol over HTTP/2: then SERVING is good.
+ * connections, or by the gRPC health protocol over HTTP/2: then SERVING is good. TLS is spoken
+ * and verified as traffic does it: nobody is healthy whom no request would be sent to.
  *
  * A new endpoint is *unknown* and counts as what the caller knew of it (conf_endpoint.up); its
  * first result decides at once. After that RISE good results in a row make it up and FALL bad
@@ -12,6 +13,7 @@
  */
 #pragma once
 #include "config/model.h"
+#include "proxy/base/check.h"
 #include "proxy/event/loop.h"
 
 struct fetcher;
@@ -46,6 +48,9 @@ void health_free(struct health *h); /* no callback comes after this */
  * unknown with conf_endpoint.up; the others are forgotten.
  */
 void health_configure(struct health *h, const struct conf *c);
+/* How TLS is spoken to the endpoints of services: DOC as of IPC_CHECK_TLS, copied. A service of
+ * which nothing is said is not checked until something is. False: damaged, nothing changes. */
+bool health_set_tls(struct health *h, struct str doc) MUST_CHECK;
 /* False: not known here. */
 bool health_get(const struct health *h, struct str service, struct str version,
                 struct str endpoint, struct health_row *row);

@@ -232,6 +232,19 @@ static void on_certificates(struct workers *w, const struct ipc_msg *msg)
     shm_unmap(doc);
 }
 
+static void on_check_tls(struct workers *w, const struct ipc_msg *msg)
+{
+    struct str doc;
+
+    if (shm_map(msg->fd, &doc) < 0) {
+        log_error("cannot read how health checks speak TLS: %s", strerror(errno));
+        return;
+    }
+    if (w->callbacks->check_tls)
+        w->callbacks->check_tls(w->arg, doc);
+    shm_unmap(doc);
+}
+
 static void on_gone(struct workers *w)
 {
     ipc_close(w->ipc);
@@ -262,6 +275,9 @@ static void dispatch(struct workers *w, const struct ipc_msg *msg)
         break;
     case IPC_CERTIFICATES:
         on_certificates(w, msg);
+        break;
+    case IPC_CHECK_TLS:
+        on_check_tls(w, msg);
         break;
     case IPC_RELOADED:
         if (cb->reloaded)

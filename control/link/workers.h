@@ -37,6 +37,8 @@ struct workers_callbacks {
     /* The certificates in use: a JSON array of {"listener" or "service","file","names",
      * "not_after"}, the last in ms since 1970. */
     void (*certificates)(void *arg, struct str doc);
+    /* How health checks speak TLS: DOC is of proxy/event/tls_spec.h, without listeners. */
+    void (*check_tls)(void *arg, struct str doc);
     /* ROW changed its state, pid or reason. Also told once for each slot at the start. */
     void (*worker)(void *arg, const struct workers_row *row);
     /* A reload is over, asked for by workers_request_reload or by SIGHUP. OK: the new config

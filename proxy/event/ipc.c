@@ -53,6 +53,7 @@ static const char *const names[IPC_NTYPES] = {
     [IPC_RELOADED] = "reloaded",
     [IPC_LISTEN_API] = "listen_api",
     [IPC_CERTIFICATES] = "certificates",
+    [IPC_CHECK_TLS] = "check_tls",
     [IPC_DRAINING] = "draining",
     [IPC_RELOAD] = "reload",
     [IPC_READY] = "ready",

@@ -42,7 +42,9 @@ enum ipc_type {
     IPC_LISTEN_API,   /* fd = listening socket. text = "control", "control_tcp", "telemetry" */
     IPC_CERTIFICATES, /* what is in use. fd = sealed JSON array of {"listener" or "service",
                          "file","names","not_after"}, times in ms */
-    IPC_DRAINING,     /* the proxy is going down: /readyz says 503. a = deadline in ms */
+    IPC_CHECK_TLS, /* how health checks speak TLS. fd = sealed document of tls_spec.h, without
+                      listeners */
+    IPC_DRAINING,  /* the proxy is going down: /readyz says 503. a = deadline in ms */
     /* controller -> supervisor (besides IPC_SNAPSHOT and IPC_FLAGS, which are relayed) */
     IPC_RELOAD, /* re-read the config file */
     IPC_READY,  /* serving the control API */

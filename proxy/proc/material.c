@@ -272,12 +272,13 @@ static void read_all(struct reading *r, struct tls_spec *spec)
 
 void material_init(struct material *m)
 {
-    *m = (struct material){-1, -1};
+    *m = (struct material){-1, -1, -1};
 }
 
 void material_release(struct material *m)
 {
     sys_close(m->secret_fd);
+    sys_close(m->checks_fd);
     sys_close(m->listing_fd);
     material_init(m);
 }
@@ -295,8 +296,10 @@ int material_load(struct material *m, const struct conf *c, struct conf_diags *d
     listing = writer_take(&r.listing);
     if (!r.bad) {
         m->secret_fd = shm_seal("sluice-tls", tls_spec_write(&r.a, &spec));
+        spec.nlisteners = 0;
+        m->checks_fd = shm_seal("sluice-check-tls", tls_spec_write(&r.a, &spec));
         m->listing_fd = shm_seal("sluice-certificates", str_of(listing));
-        if (m->secret_fd < 0 || m->listing_fd < 0)
+        if (m->secret_fd < 0 || m->checks_fd < 0 || m->listing_fd < 0)
             complain(&r, STR(""), STR_NONE, strerror(errno));
     }
     xfree(listing);

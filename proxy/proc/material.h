@@ -3,7 +3,8 @@
  * hands to the workers.
  *
  * Workers may run as a user who cannot read the files. The secrets exist as a sealed document
- * in memory and nowhere else; the controller gets a listing without keys.
+ * in memory and nowhere else; the controller gets a listing without keys, and what health
+ * checks speak to endpoints with.
  */
 #pragma once
 #include "config/conf.h"
@@ -11,6 +12,7 @@
 
 struct material {
     int secret_fd;  /* document of proxy/event/tls_spec.h; owned */
+    int checks_fd;  /* likewise, of services only: for IPC_CHECK_TLS; owned */
     int listing_fd; /* JSON for IPC_CERTIFICATES; owned */
 };
 

@@ -132,6 +132,7 @@ static void send_certificates(struct supervisor *s)
 {
     tell_controller(s,
                     &(struct ipc_msg){.type = IPC_CERTIFICATES, .fd = s->material.listing_fd});
+    tell_controller(s, &(struct ipc_msg){.type = IPC_CHECK_TLS, .fd = s->material.checks_fd});
 }
 
 static void send_worker(struct supervisor *s, const struct child *c)

@@ -93,6 +93,14 @@ def tell(t):
     services = {n: {"tls": tls[n], "versions": {"v1": {"endpoints": [o.address]}}}
                 for n, o in origins.items()}
     services["checked"]["health"] = {"path": "/up", "interval": "100ms"}
+    checks = {"c-" + n: {**services[n], "health": {"path": "/up", "interval": "100ms"}}
+              for n in ("by-name", "wrong-name", "stranger", "only-ca", "nothing", "mutual", "no-cert")}
+    for n in checks:  # of their own, so that nothing else is counted at them
+        o = {"stranger": stranger, "nothing": stranger, "mutual": good, "no-cert": good}.get(n[2:], named)
+        more = ("ca.pem",) if n in ("c-mutual", "c-no-cert") else ()
+        origins[n] = origin(o, *more)
+        checks[n]["versions"] = {"v1": {"endpoints": [origins[n].address]}}
+    services.update(checks)
     s = t.sluice(services=services, workers=1,
                  routes=[{"path": f"/{n}", "service": n} for n in services])
 
@@ -120,6 +128,15 @@ def tell(t):
     health = s.api("GET", "/v1/services/checked")["versions"][0]["endpoints"][0]
     t.check(health["up"], f"checks speak TLS as well: {health}")
 
+    def check_of(name):
+        return s.api("GET", f"/v1/services/{name}")["versions"][0]["endpoints"][0]
+    for name in ("c-by-name", "c-only-ca", "c-nothing", "c-mutual"):
+        t.eventually(f"{name} is checked", lambda: origins[name].handshakes > 2)
+        t.equal((check_of(name)["up"], check_of(name)["last_error"]), (True, None), name)
+    for name, why in (("c-wrong-name", "subject name"), ("c-stranger", "certificate"), ("c-no-cert", "certificate")):
+        t.eventually(f"{name} is not healthy", lambda: not check_of(name)["up"])
+        t.check(why in check_of(name)["last_error"], f"{name}: {check_of(name)}")
+
     # Our own certificate is renewed: connections begin anew with it, none is lost.
     serials = {p["serialNumber"] for p in origins["mutual"].peers}
     issue("proxy", "proxy")
@@ -134,9 +151,11 @@ def tell(t):
     # Another CA: connections and sessions made under the old one are not used any more.
     before = o.handshakes
     s.config["services"]["plain-name"]["tls"] = {"ca": "other-ca.pem"}
+    s.config["services"]["c-by-name"]["tls"] = {"ca": "other-ca.pem", "server_name": "origin.test"}
     s.write_config()
     s.api("POST", "/v1/config:reload")
     t.equal(s.get("/plain-name").status, 502, "the CA is not trusted any more")
+    t.eventually("neither do checks", lambda: not check_of("c-by-name")["up"])
     t.check(o.handshakes <= before + 1, "nothing was sent to it")
     t.equal(json.loads(s.get("/by-name").body)["version"], "v1", "others go on")
 
