@@ -372,15 +372,17 @@ static void on_end(void *self, struct str trailers)
     finish_answered(CAST(mirror, MIRROR_MAGIC, self));
 }
 
+/* Once more, if a kept connection was dead or an HTTP/2 server left it alone: what refuses
+ * every request is not asked for ever, and a text that went out in part is not sent in part. */
 static void on_abort(void *self, enum codec_abort why)
 {
     struct mirror *m = CAST(mirror, MIRROR_MAGIC, self);
 
-    if (!upconn_was_dead(m->conn, why)) {
+    if (m->fresh || !upconn_was_dead(m->conn, why)) {
         finish(m, STATS_MIRROR_FAILED);
         return;
     }
-    upconn_return(m->conn); /* a kept connection that was dead */
+    upconn_return(m->conn);
     m->fresh = true;
     send_copy(m, NULL);
 }

@@ -22,6 +22,6 @@ struct mirror { /* owned by the plane, from mirror_begin to its end */
     struct grave grave;
     int status; /* of the answer; 0: none yet */
     bool has_body;
-    bool fresh; /* no kept connection: one was dead, or the text is not kept to be sent again */
+    bool fresh; /* the last try, on no kept connection: it is the second, or not all is kept */
     struct head resp;
 };
