@@ -404,6 +404,7 @@ void lane_board(struct lane *l, struct upconn2 *u)
 
 void lane_lose(struct lane *l, enum codec_abort why)
 {
+    l->untouched |= l->waiting;
     wait_no_more(l);
     if (l->conn) {
         l->stale = l->reused && l->heard == l->conn->heard;

@@ -27,7 +27,8 @@ TAILQ_HEAD(lane_list, lane);
 struct share { /* HTTP/2: the connections of an endpoint and who waits for one */
     LIST_HEAD(, upconn2) conns;
     struct lane_list waiting;
-    unsigned nconns, nwaiting;
+    unsigned nconns; /* but for those that take no more exchanges */
+    unsigned nwaiting;
     unsigned opening; /* connections whose settings have not come */
     uint32_t room;    /* exchanges that the last one took at once */
     struct post post;

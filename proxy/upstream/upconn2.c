@@ -53,12 +53,28 @@ static unsigned coming(const struct endpoint *ep)
     return ep->share.opening * (ep->share.room ? ep->share.room : 1);
 }
 
-bool upconn2_admits(const struct endpoint *ep)
+/* There are as many as may be. One that takes no more lanes is not among them: under long
+ * exchanges it may stay for days, and whoever comes then wants another. */
+static bool is_full(struct endpoint *ep)
+{
+    struct upconn2 *u;
+
+    if (ep->share.nconns < UPCONN2_MOST)
+        return false;
+    LIST_FOREACH (u, &ep->share.conns, link)
+        if (u->settled && !u->retired && is_worn(u)) {
+            u->retired = true;
+            ep->share.nconns--;
+        }
+    return ep->share.nconns >= UPCONN2_MOST;
+}
+
+bool upconn2_admits(struct endpoint *ep)
 {
     const struct share *s = &ep->share;
     const struct upconn2 *u;
 
-    if (s->nwaiting < coming(ep) || s->nconns >= UPCONN2_MOST)
+    if (s->nwaiting < coming(ep) || is_full(ep))
         return true;
     LIST_FOREACH (u, &s->conns, link)
         if (s->nwaiting == 0 && upconn2_has_room(u))
@@ -107,6 +123,16 @@ static void bury(void *arg)
     pool_closed(ep);
 }
 
+/* It was opened for somebody and took nobody: the first one that waits asks elsewhere. So a
+ * server that ends its connections at once is not sent more of them than there are tries. */
+static void disappoint(struct upconn2 *u)
+{
+    struct lane *l = TAILQ_FIRST(&u->ep->share.waiting);
+
+    if (l && u->settled && u->carried == 0)
+        lane_lose(l, CODEC_RESET);
+}
+
 static void close_it(struct upconn2 *u)
 {
     struct share *s = &u->ep->share;
@@ -114,11 +140,12 @@ static void close_it(struct upconn2 *u)
     if (u->closed)
         return;
     u->closed = true;
+    disappoint(u);
     if (u->settled)
         pool_spare(u->ep, -1);
     else
         s->opening--;
-    s->nconns--;
+    s->nconns -= !u->retired;
     LIST_REMOVE(u, link);
     loop_unpost(loop_of(u), &u->turn);
     deadline_stop(&u->idle);
@@ -230,7 +257,7 @@ static void on_serve(void *arg)
 
     LIST_FOREACH (u, &s->conns, link)
         fill(u);
-    while (s->nwaiting > coming(ep) && s->nconns < UPCONN2_MOST &&
+    while (s->nwaiting > coming(ep) && !is_full(ep) &&
            breaker_enter(ep->breaker, STATS_CONNECTIONS))
         if (!upconn2_open(ep))
             fail_waiting(ep, CODEC_REFUSED);

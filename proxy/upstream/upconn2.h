@@ -11,7 +11,7 @@
 #include "proxy/http/h2_client.h"
 #include "proxy/upstream/upconn.h"
 
-#define UPCONN2_MOST     32           /* connections to one endpoint, each worker */
+#define UPCONN2_MOST     32 /* connections that take lanes, each endpoint and worker */
 #define UPCONN2_AGE_US   600000000ull /* then no more exchanges are put on it */
 #define UPCONN2_CARRIES  100000       /* exchanges, one after the other */
 #define UPCONN2_QUIET_MS 15000        /* without a byte from the server: PING */
@@ -35,6 +35,7 @@ struct upconn2 { /* owned by its endpoint, from opening to closing */
     uint32_t carried; /* lanes so far */
     bool settled;     /* the server's settings came: lanes may go on it */
     bool leaving;     /* no more lanes */
+    bool retired;     /* and it does not count as one that takes some */
     bool pinged;
     bool closed;
 };
@@ -44,7 +45,7 @@ struct upconn2 *upconn2_open(struct endpoint *ep) MUST_CHECK;
 /* It has room for one more. */
 bool upconn2_has_room(const struct upconn2 *u);
 /* May a lane be made: is there room, or will there be? Else a connection is needed. */
-bool upconn2_admits(const struct endpoint *ep);
+bool upconn2_admits(struct endpoint *ep);
 /* Lanes that wait are looked after when the turn is over. */
 void upconn2_stir_waiting(struct endpoint *ep);
 /* A lane came, has something to do, or went: look after U when the turn is over. */
