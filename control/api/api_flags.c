@@ -341,6 +341,45 @@ void api_flags_restore(struct api_request *req)
     flagsync_restore(flags_of(req), key, who(req), on_changed, pending_for(req, key, 200));
 }
 
+/* ---- shares of users ---- */
+
+#define SHARES_MAX 100
+
+/* {"weights":{variant: integer}} */
+static size_t read_shares(const json_t *weights, struct flag_share shares[SHARES_MAX])
+{
+    const char *name;
+    json_t *weight;
+    size_t n = 0;
+
+    json_object_foreach((json_t *)weights, name, weight)
+    {
+        json_int_t w = json_integer_value(weight);
+
+        if (n == SHARES_MAX || !json_is_integer(weight) || w < 0 || w > INT32_MAX)
+            return 0;
+        shares[n++] = (struct flag_share){name, (unsigned)w};
+    }
+    return n;
+}
+
+void api_flags_split(struct api_request *req)
+{
+    static const char *const fields[] = {"weights", NULL};
+    const char *key = api_param(req, "key");
+    const json_t *weights = json_object_get(api_body(req), "weights");
+    struct flag_share shares[SHARES_MAX];
+    size_t n = read_shares(weights, shares);
+
+    if (!api_fields(req, api_body(req), "", fields) || !found(req, key))
+        return;
+    if (n == 0)
+        api_problem(req, 400, "bad_weights", "/weights", "must be like {\"on\":10,\"off\":90}");
+    else if (!dry(req, json_pack("{s:s,s:O}", "key", key, "weights", weights)))
+        flagsync_split(flags_of(req), key, shares, n, who(req), on_changed,
+                       pending_for(req, key, 200));
+}
+
 /* ---- many at once ---- */
 
 static void on_published(void *arg, enum flagsync_outcome o, const char *why)

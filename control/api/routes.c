@@ -48,6 +48,7 @@ const struct api_route api_routes[] = {
     {"GET", "/v1/flags:export", api_flags_export, 0},
     {"POST", "/v1/flags/{key}:explain", api_flags_explain, API_BODY_MAY},
     {"POST", "/v1/flags/{key}:simulate", api_flags_simulate, API_BODY},
+    {"POST", "/v1/flags/{key}:split", api_flags_split, CHANGE_BODY},
     {"POST", "/v1/flags/{key}:override", api_flags_override, CHANGE_BODY},
     {"POST", "/v1/flags/{key}:kill", api_flags_kill, CHANGE_MAY},
     {"POST", "/v1/flags/{key}:restore", api_flags_restore, CHANGE_MAY},

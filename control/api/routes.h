@@ -21,6 +21,7 @@ api_handler api_rollouts_report, api_rollouts_decisions;
 /* api_flags.c */
 api_handler api_flags_list, api_flags_get, api_flags_put, api_flags_delete;
 api_handler api_flags_kill, api_flags_override, api_flags_restore, api_flags_publish;
+api_handler api_flags_split;
 /* api_flag_tools.c */
 api_handler api_flags_validate, api_flags_explain, api_flags_simulate;
 api_handler api_flags_log, api_flags_export;

@@ -549,6 +549,21 @@ void flagsync_put(struct flagsync *f, const char *key, const struct json_t *flag
     publish_one(f, key, json_incref((json_t *)flag), who, done, arg);
 }
 
+void flagsync_split(struct flagsync *f, const char *key, const struct flag_share *shares,
+                    size_t n, struct flagsync_who who, flagsync_cb *done, void *arg)
+{
+    const json_t *flag = flagsync_flag(f, key);
+    char *why = NULL;
+    json_t *with = flag ? flag_split(flag, shares, n, &why) : NULL;
+
+    if (with)
+        publish_one(f, key, with, who, done, arg);
+    else
+        flag_change_end(flag_change_new(&f->changes, who, done, arg), FLAGSYNC_REFUSED,
+                        why ? why : "no such flag");
+    xfree(why);
+}
+
 void flagsync_delete(struct flagsync *f, const char *key, struct flagsync_who who,
                      flagsync_cb *done, void *arg)
 {

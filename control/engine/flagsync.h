@@ -13,6 +13,7 @@
 #pragma once
 #include "config/flagset.h"
 #include "config/model.h"
+#include "control/engine/flag_split.h"
 
 #define FLAGSYNC_BATCH 2000 /* flags of one change */
 
@@ -96,6 +97,14 @@ void flagsync_delete(struct flagsync *f, const char *key, struct flagsync_who wh
 /* FLAGS: key -> definition, or null to delete; at most FLAGSYNC_BATCH, all of them or none. */
 void flagsync_publish(struct flagsync *f, const struct json_t *flags, struct flagsync_who who,
                       flagsync_cb *done, void *arg);
+/*
+ * The split of KEY's users becomes SHARES (flag_split.h), all else of the flag stays: what a
+ * rollout does at each step. It is a change like any other: in the audit with the definition
+ * before and after, refused when it is bad, and taken back by putting the definition that
+ * flagsync_flag gave before.
+ */
+void flagsync_split(struct flagsync *f, const char *key, const struct flag_share *shares,
+                    size_t n, struct flagsync_who who, flagsync_cb *done, void *arg);
 struct flagsync_kill { /* an override; copied */
     const char *variant;
     uint64_t until;               /* Unix seconds; 0: until restored */

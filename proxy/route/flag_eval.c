@@ -47,10 +47,10 @@ static struct flag_result answer(const struct flag_def *d, int variant, enum fla
 struct flag_run flag_run_begin(struct flag_ctx *c, const struct flag_def *d)
 {
     return (struct flag_run){.c = c,
-                        .nodes = c->set->nodes,
-                        .def = d,
-                        .scratch = {c->scratch, c->scratch + FLAG_SCRATCH, false},
-                        .steps = FLAG_STEPS};
+                             .nodes = c->set->nodes,
+                             .def = d,
+                             .scratch = {c->scratch, c->scratch + FLAG_SCRATCH, false},
+                             .steps = FLAG_STEPS};
 }
 
 static struct flag_result follow_rule(struct flag_ctx *c, const struct flag_def *d)

@@ -116,11 +116,25 @@ def tell(t):
     ctl("flag", "publish", file("gone.json", {"flags": {"plain": None}}))
     t.equal(s.call("GET", "/v1/flags/plain").status, 404)
 
+    # the split, as a rollout sets it: the order of the buckets stays, and it can be taken back
+    s.api("POST", "/v1/flags/ten:split", {"weights": {"off": 60, "on": 40}, "reason": "step 2"})
+    grown = s.api("GET", "/v1/flags/ten")["flag"]
+    t.equal(grown["targeting"]["fractional"], [["on", 40], ["off", 60]])
+    t.equal({k: v for k, v in grown.items() if k != "targeting"},
+            {k: v for k, v in ten.items() if k != "targeting"})
+    t.equal(variant("ten", on), "on", "nobody moves back")
+    t.equal(s.call("POST", "/v1/flags/ten:split", {"weights": {"blue": 1}}).status, 422)
+    t.equal(s.call("POST", "/v1/flags/ten:split", {"weights": {"on": -1}}).status, 400)
+    step = s.api("GET", "/v1/flags:log")["log"][-1]
+    t.equal((step["why"], step["before"], step["after"]), ("step 2", ten, grown))
+    s.api("PUT", "/v1/flags/ten", step["before"], 200, {"If-Match": "*"})
+
     # the log
     log = s.api("GET", "/v1/flags:log")["log"]
     t.equal([r["what"] for r in log if r["flag"] == "plain"],
             ["flag.put", "flag.put", "flag.delete"])
-    t.equal(log[-1]["before"]["variants"], plain["variants"])
+    deleted = next(r for r in log if r["what"] == "flag.delete")
+    t.equal(deleted["before"]["variants"], plain["variants"])
     killed = next(r for r in log if r["what"] == "flag.killed" and r["why"] == "QA")
     t.equal(killed["after"]["targets"]["values"], ["nobody", off])
     t.equal(s.api("GET", "/v1/flags:log?limit=2")["log"], log[:2])
