@@ -8,6 +8,7 @@
  */
 #include "control/link/redis.h"
 
+#include "control/link/resolve.h"
 #include "proxy/base/arena.h"
 #include "proxy/base/rng.h"
 #include "proxy/base/sys.h"
@@ -16,7 +17,6 @@
 
 #include <errno.h>
 #include <hiredis/hiredis.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdarg.h>
@@ -30,6 +30,7 @@
 
 enum redis_state {
     REDIS_WAITING,    /* for the next attempt */
+    REDIS_RESOLVING,  /* for the addresses of its name */
     REDIS_CONNECTING, /* for the socket to become writable */
     REDIS_GREETING,   /* for the answers to AUTH, SELECT, SUBSCRIBE or PING */
     REDIS_READY
@@ -51,10 +52,13 @@ struct redis { /* owned by whoever opened it; freed by the graveyard */
     void *arg;
     struct arena arena; /* of the options' text */
     struct redis_options o;
-    struct str host, port, user, password, db;
+    struct str host, user, password, db;
+    uint16_t port;
 
     enum redis_state state;
     bool closed;
+    struct resolve *resolving;
+    unsigned attempts;
     int fd;
     struct watch readable, writable;
     struct timer deadline, retry;
@@ -129,10 +133,12 @@ static const char *read_host(struct redis *r, struct str authority)
     } else {
         r->host = arena_str(&r->arena, str_cut(&authority, ':'));
     }
-    r->port = arena_str(&r->arena, authority.n ? authority : STR("6379"));
     if (r->host.n == 0)
         return "no host";
-    return str_to_u64(r->port, 65535, &number) && number ? NULL : "bad port";
+    if (!str_to_u64(authority.n ? authority : STR("6379"), 65535, &number) || number == 0)
+        return "bad port";
+    r->port = (uint16_t)number;
+    return NULL;
 }
 
 static const char *read_url(struct redis *r, struct str url)
@@ -242,6 +248,8 @@ static void disconnect(struct redis *r)
     watch_stop(&r->writable);
     timer_stop(&r->deadline);
     timer_stop(&r->retry);
+    resolve_cancel(r->resolving);
+    r->resolving = NULL;
     sys_close(r->fd);
     r->fd = -1;
     r->out.n = r->sent = 0;
@@ -449,32 +457,34 @@ static void on_writable(void *arg, unsigned what)
     greet(r);
 }
 
-static int open_socket(const struct addrinfo *ai)
+static int open_socket(const struct sockaddr_storage *to)
 {
-    int on = 1, fd = socket(ai->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    socklen_t size =
+        to->ss_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
+    int on = 1, fd = socket(to->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
     if (fd < 0)
         return -1;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
-    if (connect(fd, ai->ai_addr, ai->ai_addrlen) == 0 || errno == EINPROGRESS)
+    if (connect(fd, (const struct sockaddr *)to, size) == 0 || errno == EINPROGRESS)
         return fd;
     sys_close(fd);
     return -1;
 }
 
-static void on_retry(void *arg)
+/* Of several addresses each attempt takes the next. */
+static void on_resolved(void *arg, const struct sockaddr_storage *list, size_t n,
+                        const char *why)
 {
     struct redis *r = CAST(redis, REDIS_MAGIC, arg);
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *list;
-    int rc = getaddrinfo(r->host.p, r->port.p, &hints, &list);
 
-    if (rc != 0) {
-        drop(r, "%s: %s", r->host.p, gai_strerror(rc));
+    r->resolving = NULL;
+    if (!list) {
+        drop(r, "%s: %s", r->host.p, why);
         return;
     }
-    r->fd = open_socket(list);
-    freeaddrinfo(list);
+    r->fd = open_socket(&list[r->attempts++ % n]);
     if (r->fd < 0) {
         drop(r, "connect: %s", strerror(errno));
         return;
@@ -483,8 +493,17 @@ static void on_retry(void *arg)
     r->reader = redisReaderCreate();
     ASSERT(r->reader);
     r->state = REDIS_CONNECTING;
-    timer_start(&r->deadline, r->o.connect_ms);
     watch_start(&r->writable, r->loop, r->fd, WATCH_WRITE, on_writable, r);
+}
+
+static void on_retry(void *arg)
+{
+    struct redis *r = CAST(redis, REDIS_MAGIC, arg);
+    struct conf_dns system = {.timeout_ms = r->o.connect_ms / 2 + 1};
+
+    r->state = REDIS_RESOLVING;
+    timer_start(&r->deadline, r->o.connect_ms);
+    r->resolving = resolve_start(r->loop, &system, r->host.p, r->port, on_resolved, r);
 }
 
 static void on_deadline(void *arg)
