@@ -296,15 +296,16 @@ bool h2_client_request(struct h2_client *s, struct h2_exchange *x, struct str te
 {
     nghttp2_data_provider body = {.read_callback = on_pull};
     struct str line = str_cut(&text, '\n');
+    struct str lines = {text.p, text.n - 2}; /* without the empty one */
     struct str method = str_cut(&line, ' '), path = str_cut(&line, ' ');
     struct h2_out *o = &s->out;
     int32_t id;
 
-    h2_out_begin(o, 4 + h2_out_count(text));
+    h2_out_begin(o, 4 + h2_out_count(lines));
     h2_out_add(o, STR(":method"), method);
     h2_out_add(o, STR(":scheme"), s->secure ? STR("https") : STR("http"));
     h2_out_add(o, STR(":path"), path);
-    put_lines(o, text);
+    put_lines(o, lines);
     id = nghttp2_submit_request(s->ng, NULL, o->nv, o->n, last ? NULL : &body, x);
     x->id = id > 0 ? id : 0;
     return id > 0;
