@@ -3,7 +3,9 @@
 
 offline   known results of random flag sets, and fresh sets of new seeds beside the oracle,
           which is flagd's own evaluator: no difference where engines agree
-fractional  exact vectors of the second generation
+fractional  exact vectors of all three generations
+rules     suites of JSONLogic, each rule's value as the control API explains it
+schema    documents that flagd's schemas take or refuse
 clients   three real OpenFeature clients ask a real sluice, and raw checks of the protocol
 events    a real web client is told of a change and asks again
 
@@ -125,6 +127,79 @@ def fractional(args, directory):
         note(f"fractional {generation}", good, len(rows))
 
 
+def cases(path):
+    """(rule, data, result) of a suite in either of the forms that there are."""
+    for c in json.loads(path.read_text()):
+        if isinstance(c, list) and len(c) >= 3:
+            yield c[0], c[1], c[2]
+        elif isinstance(c, dict) and "rule" in c and "result" in c:
+            yield c["rule"], c.get("data"), c["result"]
+
+
+def served(t, build_flags, name):
+    """A sluice that serves FLAGS, without Redis."""
+    path = t.directory / f"{name}.json"
+    path.write_text(json.dumps({"flags": build_flags}))
+    return t.sluice(services={"none": {"versions": {"v1": {"endpoints": ["127.0.0.1:9"]}}}},
+                    flags={"bootstrap": str(path)},
+                    listeners={"web": {"address": f"127.0.0.1:{free_port()}", "ofrep": {}}})
+
+
+def rules(args):
+    t = Telling(args.build)
+    try:
+        for path in sorted((args.dir / "jsonlogic").glob("*.json")):
+            suite = list(cases(path))
+            s = served(t, {str(i): {"state": "ENABLED", "variants": {"a": 1},
+                                    "targeting": {"if": [True, rule]}}
+                           for i, (rule, _, _) in enumerate(suite)}, path.stem)
+            good = asked = 0
+            for i, (rule, data, want) in enumerate(suite):
+                if not isinstance(data, (dict, type(None))):
+                    continue  # a context is an object
+                asked += 1
+                a = s.call("POST", f"/v1/flags/{i}:explain", {"context": data or {}})
+                e = json.loads(a.body)
+                got = e["steps"][0]["value"] if e.get("steps") else e.get("decided_by")
+                same = got == want and isinstance(got, bool) == isinstance(want, bool)
+                good += same
+                if not same:
+                    print("DIFFERS", path.stem, json.dumps(rule), json.dumps(data), "gives",
+                          json.dumps(got), "not", json.dumps(want))
+            note(f"rules of {path.stem} ({len(suite) - asked} without an object as data)", good,
+                 asked)
+            s.stop()
+    finally:
+        t.end()
+        shutil.rmtree(t.directory, ignore_errors=True)
+
+
+def schema(args):
+    t = Telling(args.build)
+    try:
+        s = served(t, {}, "none")
+        good = total = 0
+        for path in sorted((args.dir / "schema/test").glob("*/*/*.json")):
+            doc = json.loads(path.read_text())
+            if path.parts[-3] == "targeting":
+                doc = {"flags": {"f": {"state": "ENABLED", "variants": {"a": 1},
+                                       "targeting": doc}}, "$evaluators": {"some-ref": True}}
+            elif isinstance(doc.get("flags"), list) and path.parts[-2] == "negative":
+                continue  # taken on purpose, as the other schema does
+            a = s.call("POST", "/v1/flags:validate", doc)
+            found = json.loads(a.body)
+            fine = a.status == 200 and found["valid"] and not any(
+                w["code"] == "schema" for w in found["warnings"])
+            total += 1
+            good += fine == (path.parts[-2] == "positive")
+            if fine != (path.parts[-2] == "positive"):
+                print("DIFFERS", "/".join(path.parts[-3:]), a.body.decode()[:300])
+        note("schema documents", good, total)
+    finally:
+        t.end()
+        shutil.rmtree(t.directory, ignore_errors=True)
+
+
 class Loader(BaseHTTPRequestHandler):
     """POST /__flags: these flags, from now on."""
     sluice = None
@@ -194,6 +269,8 @@ def main():
     with tempfile.TemporaryDirectory() as tmp:
         stored(args)
         fractional(args, pathlib.Path(tmp))
+        rules(args)
+        schema(args)
         if shutil.which("node") and (args.dir / "tools/node_modules").is_dir():
             fresh(args, pathlib.Path(tmp))
             online(args)

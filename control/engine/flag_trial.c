@@ -5,6 +5,7 @@
 #include "control/engine/flag_trial.h"
 
 #include "config/flag_time.h"
+#include "control/engine/flag_lint.h"
 #include "proxy/base/mem.h"
 #include "proxy/route/flag_explain.h"
 
@@ -180,6 +181,18 @@ static json_t *among_served(const struct flagsync *f, const json_t *doc)
     return all;
 }
 
+struct odd { /* where odd things are written down */
+    json_t *warnings;
+    const char *key;
+};
+
+static void on_odd(void *arg, const char *message)
+{
+    const struct odd *o = arg;
+
+    warn(o->warnings, o->key, "schema", message);
+}
+
 static void check(const struct flagsync *f, const struct flagset *set, const char *key,
                   const json_t *flag, json_t *errors, json_t *warnings, uint64_t now_unix)
 {
@@ -196,6 +209,7 @@ static void check(const struct flagsync *f, const struct flagset *set, const cha
         warn_variants(warnings, key, old, flag);
     }
     warn_metadata(warnings, key, flag, set, now_unix);
+    flag_lint(flag, on_odd, &(struct odd){warnings, key});
 }
 
 json_t *flag_trial_validate(const struct flagsync *f, const json_t *doc, uint64_t now_unix)
@@ -213,6 +227,7 @@ json_t *flag_trial_validate(const struct flagsync *f, const json_t *doc, uint64_
         if (set)
             check(f, set, key, flag, errors, warnings, now_unix);
     }
+    flag_lint_metadata(json_object_get(doc, "metadata"), on_odd, &(struct odd){warnings, ""});
     flagset_unref(set);
     json_decref(all);
     return json_pack("{s:b,s:o,s:o}", "valid", json_array_size(errors) == 0, "errors", errors,

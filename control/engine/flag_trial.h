@@ -14,7 +14,8 @@ struct flagset *flag_trial_set(const struct flagsync *f, const char *key,
  * What DOC, a flag-set snapshot (flag_doc.h), would be: {"valid","errors":[{"flag","message"}],
  * "warnings":[{"flag","code","message"}]}. An error is what would quarantine a flag. Warnings
  * compare with what is served: "reordered" (fractional buckets: users move who need not),
- * "type_changed", "variant_removed"; and "needs_unknown", "expired".
+ * "type_changed", "variant_removed"; others are "needs_unknown", "expired" and "schema", which
+ * is what flagd's schema refuses and evaluators take.
  */
 struct json_t *flag_trial_validate(const struct flagsync *f, const struct json_t *doc,
                                    uint64_t now_unix) MUST_CHECK;

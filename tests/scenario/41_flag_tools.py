@@ -60,6 +60,8 @@ def tell(t):
     t.equal(sorted((w["flag"], w["code"]) for w in v["warnings"]),
             [("plain", "expired"), ("plain", "needs_unknown"), ("plain", "type_changed"),
              ("plain", "variant_removed"), ("ten", "reordered")])
+    v = s.api("POST", "/v1/flags:validate", {"flags": {"ten": split(("on", 1.5), ("off", 1))}})
+    t.equal((v["valid"], [w["code"] for w in v["warnings"]]), (True, ["schema"]))
     t.equal(ctl("flag", "validate", file("bad.json", doc), code=1).count("\n"), 6)
     ctl("flag", "validate", file("good.json", {"flags": {"ten": ten}}))
 
