@@ -26,9 +26,10 @@
     5000 /* without a byte, reading on after an early answer, so that it is received */
 #define CLIENT_WATCH_MS                                                                        \
     10 /* an answer to a first request that took so long: watch the client */
-#define CLIENT_LAST_MS 1000 /* a drain leaves that to who is connected and has not asked yet   \
-                             */
-#define EXPECT_MS 1000      /* a body held back for 100 (Continue) goes up after this */
+#define CLIENT_LAST_MS                                                                         \
+    1000               /* a drain leaves that to who is connected and has not asked yet        \
+                        */
+#define EXPECT_MS 1000 /* a body held back for 100 (Continue) goes up after this */
 
 /* A listening socket, or what connections that came in there still ask after it is closed. */
 struct listener {

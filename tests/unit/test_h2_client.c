@@ -1,5 +1,6 @@
 /* test_h2_client.c - an HTTP/2 server's frames, and what comes of the exchanges under way. */
 #include "proxy/http/h2_client.h"
+#include "proxy/http/h2_session.h"
 #include "tests/unit/h2_frames.h"
 #include "tests/unit/unit.h"
 
@@ -19,6 +20,7 @@ struct lane {
     enum h2_close how;
     size_t left, pulled; /* of the request's body */
     bool finished;
+    struct str sends; /* trailers */
 };
 
 static struct rig {
@@ -83,6 +85,8 @@ static struct h2_piece on_pull(void *self, struct h2_exchange *x, char *to, size
     l->left -= piece.n;
     l->pulled += piece.n;
     piece.last = l->finished && l->left == 0;
+    if (piece.last)
+        piece.trailers = l->sends;
     return piece;
 }
 
@@ -187,6 +191,91 @@ static void give(struct lane *l, size_t n, bool finished)
     h2_client_more(rig.client, &l->x);
     turn();
 }
+
+/* ---- requests, as our own server reads them ---- */
+
+static struct reader {
+    char head[256], trailers[64];
+    size_t got;
+    int ends, violations;
+} reader;
+
+static void *read_head(void *self, int32_t id, struct h2_fields *f, bool last)
+{
+    static struct head h;
+    struct h1_parser p;
+    struct block *text;
+
+    ck_assert(self == &reader && id == 1);
+    head_reset(&h);
+    ck_assert(h2_fields_request(f, last, &p, &h, &text));
+    ck_assert(h.size < sizeof(reader.head));
+    memcpy(reader.head, block_str(text).p, h.size);
+    block_put(&rig.blocks, text);
+    return &reader;
+}
+
+static void read_data(void *self, void *stream, struct str bytes)
+{
+    ck_assert(self == stream);
+    reader.got += bytes.n;
+}
+
+static void read_end(void *self, void *stream, struct str trailers)
+{
+    ck_assert(self == stream);
+    reader.ends++;
+    memcpy(reader.trailers, trailers.p, trailers.n);
+}
+
+static void read_closed(void *self, void *stream)
+{
+    ck_assert(self == stream);
+}
+
+static void read_violation(void *self)
+{
+    ck_assert(self == &reader);
+    reader.violations++;
+}
+
+static const struct h2_events reads = {.head = read_head,
+                                       .data = read_data,
+                                       .end = read_end,
+                                       .closed = read_closed,
+                                       .violation = read_violation};
+
+START_TEST(test_request)
+{
+    struct lane *l = rig.lanes;
+    struct h2_session *session;
+    size_t memory = 0;
+    struct str out;
+
+    set_up();
+    memset(&reader, 0, sizeof(reader));
+    session = h2_session_new(&reads, &reader, &rig.blocks, &memory, 1, 0);
+    l->left = 5;
+    l->finished = true;
+    l->sends = STR("x-sum: 1\r\nconnection: close\r\n");
+    ck_assert(h2_client_request(rig.client, &l->x,
+                                STR("POST /b?c HTTP/1.1\r\nX-A:  b \r\nConnection: close\r\n"
+                                    "Host: shop\r\nTransfer-Encoding: chunked\r\n"
+                                    "TE: trailers\r\nEmpty:\r\n\r\n"),
+                                false));
+    while ((out = h2_client_send(rig.client)).n)
+        h2_session_recv(session, out, 0);
+    ck_assert_str_eq(reader.head, "POST /b?c HTTP/1.1\r\nhost: shop\r\nx-a: b\r\n"
+                                  "te: trailers\r\nempty: \r\n"
+                                  "transfer-encoding: chunked\r\n\r\n");
+    ck_assert_uint_eq(reader.got, 5);
+    ck_assert_int_eq(reader.ends, 1);
+    ck_assert_str_eq(reader.trailers, "x-sum: 1\r\n");
+    ck_assert_int_eq(reader.violations, 0);
+    h2_session_free(session);
+    tear_down();
+}
+END_TEST
 
 /* ---- answers ---- */
 
@@ -642,6 +731,7 @@ int main(void)
     TCase *t = tcase_create("h2_client");
 
     suite_add_tcase(s, t);
+    tcase_add_test(t, test_request);
     tcase_add_test(t, test_answer);
     tcase_add_test(t, test_trailers);
     tcase_add_test(t, test_bad_trailers);
