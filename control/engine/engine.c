@@ -9,6 +9,7 @@
 #include "control/engine/events.h"
 #include "control/engine/flagsync.h"
 #include "control/engine/lookups.h"
+#include "control/engine/notices.h"
 #include "control/engine/publish.h"
 #include "control/engine/rollouts.h"
 #include "control/engine/sampler.h"
@@ -233,6 +234,7 @@ static int start_parts(struct engine *e, const struct engine_options *o, char **
     e->sampler = sampler_new(e->loop, e->stats);
     sampler_on_ejection(e->sampler, on_ejection, e);
     e->rollouts = rollouts_new(e);
+    e->notices = notices_new(e);
     e->flagsync = flagsync_new(&(struct flagsync_options){
         .loop = e->loop,
         .conf = &c->flags,
@@ -274,6 +276,7 @@ struct engine *engine_new(const struct engine_options *o, char **why)
                SLUICE_VERSION);
     publish_request(e->publish, NULL, NULL);
     rollouts_resume(e->rollouts);
+    notices_resume(e->notices);
     return e;
 fail:
     engine_free(e);
@@ -286,6 +289,7 @@ void engine_free(struct engine *e)
         return;
     dns_free(e->dns);
     flagsync_free(e->flagsync);
+    notices_free(e->notices);
     rollouts_free(e->rollouts);
     sampler_free(e->sampler);
     health_free(e->health);

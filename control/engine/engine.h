@@ -21,6 +21,7 @@ struct events;
 struct fetcher;
 struct flagsync;
 struct health;
+struct notices;
 struct publish;
 struct rollouts;
 struct sampler;
@@ -52,6 +53,7 @@ struct engine { /* owned by main; its parts are owned by it */
     struct dns *dns;
     struct sampler *sampler;
     struct rollouts *rollouts;
+    struct notices *notices;
     struct flagsync *flagsync;
     uint64_t started_ms; /* wall clock */
     uint64_t started_us; /* monotonic */

@@ -4,6 +4,7 @@
  * Everything that is not known is an error: a misspelt safety setting must not be ignored.
  */
 #include "control/rollout/spec.h"
+#include "control/rollout/spec_notify.h"
 #include "control/rollout/spec_reader.h"
 #include "control/rollout/spec_task.h"
 #include "proxy/base/str.h"
@@ -440,6 +441,7 @@ int spec_read(const struct json_t *doc, struct spec *out, struct spec_error *err
         {"retain", read_for, &out->retain_ms},
         {"owners", read_owners, &out->owners},
         {"links", read_links, &out->links},
+        {"notify", spec_read_notify, &out->notify},
     };
 
     memset(out, 0, sizeof(*out));
@@ -537,5 +539,6 @@ struct json_t *spec_write(const struct spec *s)
     json_object_set_new(doc, "retain", json_pack("{s:o}", "for", duration_json(s->retain_ms)));
     spec_put_json(doc, "owners", s, s->owners);
     spec_put_json(doc, "links", s, s->links);
+    spec_put_json(doc, "notify", s, s->notify);
     return doc;
 }

@@ -121,6 +121,19 @@ static const struct mistake {
     {"{\"version\":\"v\",\"steps\":[{\"weight\":5,\"hold\":{\"until\":\"forever\"}},"
      "{\"weight\":100}]}",
      "/steps/0/hold/until", "\"evidence\", \"time\", \"approval\""},
+    {"{\"version\":\"v\",\"preset\":\"fast\",\"notify\":{}}", "/notify", "must be an array"},
+    {"{\"version\":\"v\",\"preset\":\"fast\",\"notify\":[{\"on\":[\"reverted\"]}]}",
+     "/notify/0", "must have one of"},
+    {"{\"version\":\"v\",\"preset\":\"fast\",\"notify\":[{\"webhook\":\"ftp://x/\"}]}",
+     "/notify/0/webhook", "must be a URL"},
+    {"{\"version\":\"v\",\"preset\":\"fast\",\"notify\":[{\"webhook\":\"@cred:../x\"}]}",
+     "/notify/0/webhook", "must be a URL"},
+    {"{\"version\":\"v\",\"preset\":\"fast\",\"notify\":[{\"webhook\":\"http://x/"
+     "\",\"on\":[]}]}",
+     "/notify/0/on", "must be an array of events"},
+    {"{\"version\":\"v\",\"preset\":\"fast\",\"notify\":[{\"slack\":\"@env:S\","
+     "\"webhook\":\"http://x/\"}]}",
+     "/notify/0", "must have one of"},
     {"{\"version\":\"v\",\"strategy\":\"blue\",\"preset\":\"fast\"}", "/strategy",
      "must be one of \"canary\", \"bluegreen\""},
     {"{\"version\":\"v\",\"strategy\":\"bluegreen\",\"preset\":\"fast\"}", "/steps",
