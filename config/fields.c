@@ -799,7 +799,7 @@ const struct table *fields_root(void)
 const struct field *field_find(const struct table *t, struct str name)
 {
     for (size_t i = 0; i < t->n; i++)
-        if (str_eq(str_of(t->fields[i].name), name))
+        if (field_is(&t->fields[i], name))
             return &t->fields[i];
     return NULL;
 }

@@ -82,6 +82,8 @@ struct field {
     const char *doc; /* one sentence, no full stop */
 };
 
+#define FIELDS_MAX 64 /* of one table */
+
 struct table {
     const char *name; /* of one such object, for messages: "service" */
     size_t size;      /* of the struct of one element */
@@ -91,6 +93,11 @@ struct table {
 };
 
 const struct table *fields_root(void);
+/* Is it F that NAME names? */
+static inline bool field_is(const struct field *f, struct str name)
+{
+    return name.n > 0 && f->name[0] == name.p[0] && str_eq(str_of(f->name), name);
+}
 const struct field *field_find(const struct table *t, struct str name);
 const struct word *word_find(const struct word *words, struct str name);
 const char *word_name(const struct word *words, int value); /* NULL: none */

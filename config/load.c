@@ -132,8 +132,43 @@ static void finish_service(struct conf_service *s, const struct node *n)
         s->versions[0].weight = CONF_WEIGHT_FULL;
 }
 
+/* The index of T's field NAME, looked for from HINT on; t->n: none. */
+static size_t index_of(const struct table *t, struct str name, size_t hint)
+{
+    for (size_t i = 0; i < t->n; i++) {
+        size_t k = hint + i < t->n ? hint + i : hint + i - t->n;
+
+        if (field_is(&t->fields[k], name))
+            return k;
+    }
+    return t->n;
+}
+
+/* N's members in the order of T's fields; NULL: not there. Most documents have that order. */
+static void find_members(struct loader *l, const struct table *t, const struct node *n,
+                         struct node *members[FIELDS_MAX])
+{
+    size_t next = 0;
+
+    ASSERT(t->n <= FIELDS_MAX);
+    memset(members, 0, t->n * sizeof(*members));
+    for (struct node *c = n->first; c; c = c->next) {
+        size_t at = index_of(t, c->key, next);
+
+        if (at == t->n) {
+            report_unknown(l, t, c);
+            continue;
+        }
+        if (!members[at])
+            members[at] = c;
+        next = at + 1;
+    }
+}
+
 static void load_object(struct loader *l, const struct table *t, struct node *n, char *base)
 {
+    struct node *members[FIELDS_MAX];
+
     if (n->kind != NODE_OBJECT) {
         load_wrong_kind(l, n, "an object");
         return;
@@ -141,12 +176,10 @@ static void load_object(struct loader *l, const struct table *t, struct node *n,
     if (t->is_service)
         l->service = (struct conf_service *)(void *)base;
     n->target = base;
-    for (const struct node *c = n->first; c; c = c->next)
-        if (!field_find(t, c->key))
-            report_unknown(l, t, c);
+    find_members(l, t, n, members);
     for (size_t i = 0; i < t->n; i++) {
         const struct field *f = &t->fields[i];
-        struct node *c = node_get(n, str_of(f->name));
+        struct node *c = members[i];
 
         if (c)
             load_field(l, f, c, base);
