@@ -525,7 +525,7 @@ static void warn_overload(const struct engine *e, json_t *list)
     unsigned n = 0;
     uint64_t marks = 0;
 
-    for (unsigned i = 0; i < e->stats->workers && i < STATS_MAX_WORKERS; i++) {
+    for (unsigned i = 0; i < stats_slabs(e->stats); i++) {
         uint64_t over = stat_get(&e->stats->slabs[i].overloaded);
 
         n += over != 0;

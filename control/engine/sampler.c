@@ -93,7 +93,7 @@ static const struct stats_slab *slab(const struct stats *st, unsigned i)
 
 static unsigned nslabs(const struct stats *st)
 {
-    return (st->workers < STATS_MAX_WORKERS ? st->workers : STATS_MAX_WORKERS) + 1;
+    return stats_slabs(st) + 1;
 }
 
 static void add_version(const struct stats_version *v, struct sampler_totals *t)
@@ -160,7 +160,7 @@ void sampler_held(const struct stats *st, uint32_t cell, uint64_t held[STATS_NHE
 {
     for (int k = 0; k < STATS_NHELD; k++) {
         held[k] = 0;
-        for (unsigned i = 0; cell && cell < STATS_VERSIONS && i < st->workers; i++)
+        for (unsigned i = 0; cell && cell < STATS_VERSIONS && i < stats_slabs(st); i++)
             held[k] += stat_get(&st->slabs[i].versions[cell].held[k]);
     }
 }

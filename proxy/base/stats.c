@@ -97,11 +97,19 @@ int stats_create(unsigned workers)
         goto fail;
     s->magic = STATS_MAGIC;
     s->workers = workers;
+    atomic_init(&s->used, workers);
     stats_unmap(s);
     return fd;
 fail:
     sys_close(fd);
     return -1;
+}
+
+void stats_use_slabs(struct stats *s, unsigned n)
+{
+    ASSERT(n <= STATS_MAX_WORKERS);
+    if (n > stats_slabs(s))
+        atomic_store_explicit(&s->used, n, memory_order_relaxed);
 }
 
 struct stats *stats_map(int fd, int writable)

@@ -2,10 +2,11 @@
  * stats.h - counters and histograms in shared memory: evidence flows up.
  *
  * One memfd holds a header and MAX_WORKERS+1 slabs. Slab i is written by worker i alone, with
- * relaxed stores and no locks; the last slab is the *retired* one, written by the supervisor
- * alone. When a worker dies the supervisor adds its counters to the retired slab and zeroes the
- * worker's slab, so sums over all slabs never go back and gauges never leak. Readers that see
- * `fold_seq` odd or changed around a sum take it again.
+ * relaxed stores and no locks (an upgrade gives the new workers
+ * slabs beside those of the old ones); the last slab is the *retired* one, written by the
+ * supervisor alone. When a worker dies the supervisor adds its counters to the retired slab and
+ * zeroes the worker's slab, so sums over all slabs never go back and gauges never leak. Readers
+ * that see `fold_seq` odd or changed around a sum take it again.
  *
  * A *cell* is the index of a version or endpoint in every slab. The controller hands cells out
  * (stable while the name lives, reused only after all workers have applied a snapshot without
@@ -237,12 +238,24 @@ struct stats_clients *stats_clients(struct stats *s, uint32_t table, uint64_t ep
 
 struct stats {
     uint32_t magic, workers;
+    _Atomic uint32_t used;  /* of workers, from the first on, that may be in use */
     stat_t fold_seq;        /* odd while the supervisor folds a dead worker's slab */
     stat_t worker_restarts; /* written by the supervisor */
     stat_t controller_restarts;
     struct stats_slab slabs[STATS_MAX_WORKERS + 1];
     struct stats_clients clients[STATS_CLIENT_TABLES];
 };
+
+/* Slabs of workers that a reader has to look at. */
+static inline unsigned stats_slabs(const struct stats *s)
+{
+    unsigned n = atomic_load_explicit((_Atomic uint32_t *)&s->used, memory_order_relaxed);
+
+    return n < STATS_MAX_WORKERS ? n : STATS_MAX_WORKERS;
+}
+
+/* Slabs below N may be in use from now on. Supervisor only. */
+void stats_use_slabs(struct stats *s, unsigned n);
 
 /* A sealed-size memfd of sizeof(struct stats), pages appear as they are touched. -1: errno. */
 int stats_create(unsigned workers);

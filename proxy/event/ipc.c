@@ -44,6 +44,7 @@ static const char *const names[IPC_NTYPES] = {
     [IPC_TICKET_KEYS] = "ticket_keys",
     [IPC_LIMITS] = "limits",
     [IPC_DRAIN] = "drain",
+    [IPC_HANDOVER] = "handover",
     [IPC_ACK_SNAPSHOT] = "ack_snapshot",
     [IPC_ACK_FLAGS] = "ack_flags",
     [IPC_NACK] = "nack",
@@ -132,6 +133,16 @@ void ipc_send(struct ipc *i, const struct ipc_msg *msg)
     STAILQ_INSERT_TAIL(&i->queue, p, link);
     if (!i->waiting)
         flush(i, 0);
+}
+
+bool ipc_is_flushed(const struct ipc *i)
+{
+    return STAILQ_EMPTY(&i->queue);
+}
+
+int ipc_fd(const struct ipc *i)
+{
+    return i->fd;
 }
 
 /* 1 got MSG, 0 nothing there, -1 the peer is gone. */

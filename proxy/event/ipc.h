@@ -26,6 +26,7 @@ enum ipc_type {
     IPC_TICKET_KEYS, /* of session tickets. text = keys of tls_server.h, newest first */
     IPC_LIMITS,      /* what workers count together. fd = memfd of limits.h */
     IPC_DRAIN,       /* finish and exit.         a = deadline in ms */
+    IPC_HANDOVER,    /* when this line ends, do that. a = deadline in ms */
     /* worker -> supervisor, relayed to the controller with b = worker slot */
     IPC_ACK_SNAPSHOT, /* a = generation, live in this worker */
     IPC_ACK_FLAGS,    /* a = flag-set sequence */
@@ -72,4 +73,6 @@ void ipc_close(struct ipc *i); /* idempotent on NULL; the callback is not called
  * buffered without bound in count but not in size: messages are small and few.
  */
 void ipc_send(struct ipc *i, const struct ipc_msg *msg);
+bool ipc_is_flushed(const struct ipc *i); /* nothing is queued: the kernel has it all */
+int ipc_fd(const struct ipc *i);          /* borrowed */
 const char *ipc_name(enum ipc_type t);

@@ -82,6 +82,17 @@ int apisock_open(struct apisock *a, const struct conf_control *c, const struct s
     return rc;
 }
 
+void apisock_inherit(struct apisock *a, const struct conf_control *c,
+                     const int fd[APISOCK_KINDS])
+{
+    for (int k = 0; k < APISOCK_KINDS; k++) {
+        a->open[k] = fd[k] >= 0;
+        a->fd[k] = fd[k];
+    }
+    if (a->open[APISOCK_CONTROL])
+        a->path = xstrdup(c->socket.p);
+}
+
 void apisock_close(struct apisock *a)
 {
     for (int k = 0; k < APISOCK_KINDS; k++)

@@ -19,5 +19,8 @@ struct apisock { /* zeroed: nothing is open */
 /* Open what C asks for; the socket file belongs to U. 0, or -1 with diagnostics in D. */
 MUST_CHECK int apisock_open(struct apisock *a, const struct conf_control *c,
                             const struct spawn_user *u, struct conf_diags *d);
+/* The sockets FD[kind] (-1: none) are open already, and C says where the file is. */
+void apisock_inherit(struct apisock *a, const struct conf_control *c,
+                     const int fd[APISOCK_KINDS]);
 void apisock_close(struct apisock *a);        /* and removes the socket file */
 struct str apisock_name(enum apisock_kind k); /* as in IPC_LISTEN_API */

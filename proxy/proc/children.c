@@ -24,6 +24,7 @@ struct children { /* owned by the supervisor */
     const struct children_callbacks *callbacks;
     void *arg;
     bool quiet; /* nobody is started again */
+    bool held;  /* nor now */
     struct sig sigchld;
     struct child *list; /* workers, then the controller */
 };
@@ -60,7 +61,7 @@ static void on_restart(void *arg)
 {
     struct child *c = arg;
 
-    if (!c->set->quiet)
+    if (!c->set->quiet && !c->set->held)
         child_start(c);
 }
 
@@ -69,7 +70,7 @@ static void child_again(struct child *c)
 {
     uint64_t lived_ms = (loop_now_us(c->set->loop) - c->started_us) / 1000;
 
-    if (c->set->quiet)
+    if (c->set->quiet || c->set->held)
         return;
     c->restarts++;
     c->backoff_ms = backoff_next(&c->backoff, lived_ms);
@@ -125,7 +126,7 @@ static void child_died(struct child *c, int status)
     char name[32];
 
     reason_write(c, status);
-    log_write(c->set->quiet ? LOG_INFO : LOG_WARN, "%s (pid %ld) %s",
+    log_write(c->set->quiet || c->set->held ? LOG_INFO : LOG_WARN, "%s (pid %ld) %s",
               child_name(c, name, sizeof(name)), (long)c->pid, c->reason);
     c->pid = 0;
     ipc_close(c->ipc);
@@ -140,12 +141,16 @@ static void on_sigchld(void *arg)
     int status;
     pid_t pid;
 
-    while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
-        for (unsigned i = 0; i <= s->workers; i++)
-            if (s->list[i].pid == pid) {
-                child_died(&s->list[i], status);
-                break;
-            }
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+        unsigned i = 0;
+
+        while (i <= s->workers && s->list[i].pid != pid)
+            i++;
+        if (i <= s->workers)
+            child_died(&s->list[i], status);
+        else
+            s->callbacks->stranger(s->arg, pid, status);
+    }
 }
 
 struct children *children_new(struct loop *l, unsigned workers, int stats_fd,
@@ -213,6 +218,19 @@ void children_start(struct children *s)
 {
     for (unsigned i = 0; i <= s->workers; i++)
         child_start(&s->list[i]);
+}
+
+void children_hold(struct children *s)
+{
+    s->held = true;
+}
+
+void children_resume(struct children *s)
+{
+    s->held = false;
+    for (unsigned i = 0; i <= s->workers && !s->quiet; i++)
+        if (!s->list[i].pid && !timer_pending(&s->list[i].restart))
+            child_start(&s->list[i]);
 }
 
 void children_quiesce(struct children *s)

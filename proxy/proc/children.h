@@ -30,7 +30,7 @@ struct child { /* owned by its table */
     struct backoff backoff;
     struct timer restart;
     const char *path; /* of the program */
-    char *argv[8];    /* strings owned */
+    char *argv[10];   /* strings owned */
 };
 
 struct children_callbacks {
@@ -38,6 +38,8 @@ struct children_callbacks {
     void (*changed)(void *arg, struct child *c);
     /* C sent MSG; its descriptor belongs to the callback. */
     void (*message)(void *arg, struct child *c, const struct ipc_msg *msg);
+    /* A process that is none of the table's ended. STATUS: of waitpid. */
+    void (*stranger)(void *arg, pid_t pid, int status);
 };
 
 /* N workers and a controller, none of them started. CALLBACKS and USER are borrowed. */
@@ -46,11 +48,13 @@ struct children *children_new(struct loop *l, unsigned workers, int stats_fd,
                               const struct children_callbacks *callbacks, void *arg);
 void children_free(struct children *s); /* processes that are left are killed and reaped */
 
-/* What child SLOT runs; strings of ARGV are copied, at most 7. PATH is borrowed. */
+/* What child SLOT runs; strings of ARGV are copied, at most 9. PATH is borrowed. */
 void children_program(struct children *s, unsigned slot, const char *path,
                       const char *const *argv);
 void children_start(struct children *s);   /* all of them */
 void children_quiesce(struct children *s); /* from now on nobody is started again */
+void children_hold(struct children *s);    /* the same until children_resume */
+void children_resume(struct children *s);  /* and whoever is missing is started */
 
 unsigned children_workers(const struct children *s);
 struct child *children_worker(struct children *s, unsigned slot);

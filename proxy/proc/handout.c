@@ -107,6 +107,49 @@ int handout_boot(struct handout *h, struct conf *c)
     return rc;
 }
 
+static bool is_readable(enum handout_kind kind, int fd, char **why)
+{
+    struct snapshot s;
+    struct flagset *f = NULL;
+    struct str doc;
+    bool ok;
+
+    if (shm_map(fd, &doc) < 0) {
+        *why = xstrdup(strerror(errno));
+        return false;
+    }
+    if (kind == HANDOUT_FLAGS)
+        ok = (f = flagset_compile(doc, why)) != NULL;
+    else
+        ok = snapshot_parse(doc, &s, why) == 0;
+    if (ok && kind == HANDOUT_SNAPSHOT)
+        conf_free(s.conf);
+    flagset_unref(f);
+    shm_unmap(doc);
+    return ok;
+}
+
+int handout_inherit(struct handout *h, struct conf *c, const int fd[HANDOUT_KINDS],
+                    const uint64_t number[HANDOUT_KINDS])
+{
+    snapshot_number(c);
+    for (int k = 0; k < HANDOUT_KINDS; k++) {
+        char *why = NULL;
+
+        if (fd[k] < 0)
+            continue;
+        h->number[k] = number[k];
+        if (is_readable(k, fd[k], &why)) {
+            h->fd[k] = fd[k];
+            continue;
+        }
+        log_warn("the %s of the program before cannot be used: %s", names[k], why);
+        xfree(why);
+        sys_close(fd[k]);
+    }
+    return h->fd[HANDOUT_SNAPSHOT] < 0 ? handout_rebuild(h, c) : 0;
+}
+
 int handout_rebuild(struct handout *h, struct conf *c)
 {
     uint64_t generation = h->number[HANDOUT_SNAPSHOT] + 1;

@@ -22,6 +22,12 @@ void handout_release(struct handout *h);
  * readable, otherwise a snapshot of the config alone. C gets stats cells.
  */
 MUST_CHECK int handout_boot(struct handout *h, struct conf *c);
+/*
+ * The documents FD with their NUMBER (taken over, -1: none), from another program. One that
+ * this program cannot read is replaced as at a start.
+ */
+MUST_CHECK int handout_inherit(struct handout *h, struct conf *c, const int fd[HANDOUT_KINDS],
+                               const uint64_t number[HANDOUT_KINDS]);
 /* Replace the snapshot by one of the config alone, with the next generation. */
 MUST_CHECK int handout_rebuild(struct handout *h, struct conf *c);
 /* Take FD over. True: it is the newest now. False: its number is not higher than the last

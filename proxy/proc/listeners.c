@@ -161,6 +161,18 @@ int listeners_update(struct listeners *l, const struct conf *c, struct conf_diag
     return 0;
 }
 
+void listeners_inherit(struct listeners *l, struct str name, struct str host, uint16_t port,
+                       const int *fds)
+{
+    struct entry *e = vec_add(&l->list);
+
+    *e = (struct entry){.name = xstrndup(name.p, name.n),
+                        .host = xstrndup(host.p, host.n),
+                        .port = port,
+                        .fds = xcalloc(l->slots, sizeof(*fds))};
+    memcpy(e->fds, fds, l->slots * sizeof(*fds));
+}
+
 size_t listeners_count(const struct listeners *l)
 {
     return l->list.n;
@@ -170,6 +182,18 @@ const char *listeners_name(const struct listeners *l, size_t i)
 {
     ASSERT(i < l->list.n);
     return l->list.v[i].name;
+}
+
+const char *listeners_host(const struct listeners *l, size_t i)
+{
+    ASSERT(i < l->list.n);
+    return l->list.v[i].host;
+}
+
+uint16_t listeners_port(const struct listeners *l, size_t i)
+{
+    ASSERT(i < l->list.n);
+    return l->list.v[i].port;
 }
 
 int listeners_fd(const struct listeners *l, size_t i, unsigned slot)

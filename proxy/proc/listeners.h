@@ -27,6 +27,12 @@ struct listeners_callbacks {
 MUST_CHECK int listeners_update(struct listeners *l, const struct conf *c, struct conf_diags *d,
                                 const struct listeners_callbacks *cb, void *arg);
 
+/* Add sockets that are open already: FDS, one a slot, are taken over. PORT: as configured. */
+void listeners_inherit(struct listeners *l, struct str name, struct str host, uint16_t port,
+                       const int *fds);
+
 size_t listeners_count(const struct listeners *l);
 const char *listeners_name(const struct listeners *l, size_t i);
+const char *listeners_host(const struct listeners *l, size_t i);
+uint16_t listeners_port(const struct listeners *l, size_t i);         /* as configured */
 int listeners_fd(const struct listeners *l, size_t i, unsigned slot); /* borrowed */

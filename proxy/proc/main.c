@@ -2,7 +2,7 @@
  * main.c - the command line of sluice(8).
  *
  * The supervisor and its workers are the same program: a worker is started with --worker, which
- * is not for people.
+ * is not for people. Nor is --adopts, by which a supervisor asks a new version in its trial.
  */
 #include "config/conf.h"
 #include "proxy/base/log.h"
@@ -18,6 +18,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #define DEFAULT_CONFIG "/etc/sluice/sluice.jsonc"
@@ -27,9 +28,10 @@ enum mode { RUN, CHECK, DUMP };
 
 struct command { /* what the command line asks for */
     enum mode mode;
-    const char *config;
+    const char *config, *program;
     bool verbose;
-    long worker, workers; /* -1: not a worker */
+    long worker, workers, slab; /* -1: not a worker */
+    const char *adopts;         /* version of a handover that the asker would leave; or NULL */
 };
 
 static const char usage_text[] =
@@ -43,7 +45,7 @@ static const char usage_text[] =
     "  -h, --help         this\n"
     "\n"
     "Signals: TERM and INT drain, HUP reloads, USR1 opens the access log again,\n"
-    "QUIT or a second INT stops at once.\n";
+    "USR2 goes on with the program file as it is now, QUIT or a second INT stops at once.\n";
 
 /* The number of a hidden option, or -1. */
 static long number(const char *text)
@@ -56,7 +58,7 @@ static long number(const char *text)
 /* Exits for -V, -h and mistakes. */
 static struct command parse(int argc, char **argv)
 {
-    enum { OPT_WORKER = 256, OPT_WORKERS };
+    enum { OPT_WORKER = 256, OPT_WORKERS, OPT_SLAB, OPT_ADOPTS };
     static const struct option options[] = {
         {"config", required_argument, NULL, 'c'},
         {"check", no_argument, NULL, 't'},
@@ -66,9 +68,11 @@ static struct command parse(int argc, char **argv)
         {"help", no_argument, NULL, 'h'},
         {"worker", required_argument, NULL, OPT_WORKER},
         {"workers", required_argument, NULL, OPT_WORKERS},
+        {"slab", required_argument, NULL, OPT_SLAB},
+        {"adopts", required_argument, NULL, OPT_ADOPTS},
         {NULL, 0, NULL, 0},
     };
-    struct command c = {.config = DEFAULT_CONFIG, .worker = -1, .workers = -1};
+    struct command c = {.config = DEFAULT_CONFIG, .worker = -1, .workers = -1, .slab = -1};
     int o;
 
     while ((o = getopt_long(argc, argv, "c:tTvVh", options, NULL)) != -1)
@@ -96,6 +100,12 @@ static struct command parse(int argc, char **argv)
             break;
         case OPT_WORKERS:
             c.workers = number(optarg);
+            break;
+        case OPT_SLAB:
+            c.slab = number(optarg);
+            break;
+        case OPT_ADOPTS:
+            c.adopts = optarg;
             break;
         default:
             fputs(usage_text, stderr);
@@ -136,7 +146,8 @@ static int check(const struct command *c, const struct conf *conf)
     rc = material_load(&m, conf, &d);
     if (rc == 0) {
         material_release(&m);
-        printf("%s: fine\n", c->config);
+        if (!c->adopts) /* that is a trial, and stdout may be somebody's access log */
+            printf("%s: fine\n", c->config);
     } else {
         struct str text = conf_diags_text(&d.arena, &d);
 
@@ -157,7 +168,7 @@ static int dump(const struct conf *conf)
 
 /* The whole life of the proxy. The path is made absolute, for status shows it to people who are
  * elsewhere; symbolic links in it stay, so that a reload follows them anew. */
-static int supervise(const struct command *c, struct conf *conf)
+static int supervise(const struct command *c, struct conf *conf, struct handover *h)
 {
     char here[PATH_MAX], path[2 * PATH_MAX];
     const char *shown = c->config;
@@ -166,18 +177,61 @@ static int supervise(const struct command *c, struct conf *conf)
         snprintf(path, sizeof(path), "%s/%s", here, shown);
         shown = path;
     }
-    return supervisor_run(&(struct supervisor_options){shown, conf, c->verbose});
+    return supervisor_run(&(struct supervisor_options){.config = shown,
+                                                       .conf = conf,
+                                                       .program = c->program,
+                                                       .verbose = c->verbose,
+                                                       .handover = h});
+}
+
+/* Where the program is, as whoever started it said: an upgrade may replace a link in it. */
+static const char *program_path(const char *name, char *buf, size_t cap)
+{
+    char here[PATH_MAX];
+    ssize_t n;
+
+    if (name[0] == '/')
+        return name;
+    if (strchr(name, '/') && getcwd(here, sizeof(here))) {
+        snprintf(buf, cap, "%s/%s", here, name);
+        return buf;
+    }
+    n = readlink("/proc/self/exe", buf, cap - 1);
+    buf[n < 0 ? 0 : n] = '\0';
+    return buf;
+}
+
+static int serve(const struct command *c)
+{
+    struct handover h;
+    int rc = handover_take(&h), status = EXIT_FAILURE;
+    struct conf *conf;
+
+    if (rc >= 0) {
+        conf = load(c->config);
+        if (conf || rc == 1)
+            status = supervise(c, conf, rc == 1 ? &h : NULL);
+        else
+            status = EXIT_CONFIG;
+    }
+    handover_release(&h);
+    return status;
 }
 
 static int run(const struct command *c)
 {
-    struct conf *conf = load(c->config);
+    struct conf *conf = NULL;
     int rc = EXIT_SUCCESS;
 
+    if (c->adopts && strcmp(c->adopts, HANDOVER_VERSION) != 0) {
+        fputs("sluice: cannot take over from this version: restart it\n", stderr);
+        return EXIT_USAGE;
+    }
+    if (c->mode == RUN)
+        return serve(c);
+    conf = load(c->config);
     if (!conf)
         return EXIT_CONFIG;
-    if (c->mode == RUN)
-        return supervise(c, conf);
     if (c->mode == CHECK)
         rc = check(c, conf);
     else
@@ -190,11 +244,13 @@ static int run_worker(const struct command *c)
 {
     char who[32];
 
-    if (c->worker < 0 || c->workers < 1)
+    if (c->worker < 0 || c->workers < 1 || c->slab < 0)
         return EXIT_USAGE;
     snprintf(who, sizeof(who), "worker/%ld", c->worker);
     log_init(who, c->verbose ? LOG_DEBUG : LOG_INFO);
-    return worker_run((unsigned)c->worker, (unsigned)c->workers);
+    return worker_run(&(struct worker_options){.slot = (unsigned)c->worker,
+                                               .workers = (unsigned)c->workers,
+                                               .slab = (unsigned)c->slab});
 }
 
 /* Descriptors 0 to 2 exist, so that no socket ever becomes somebody's stderr. */
@@ -210,10 +266,12 @@ static void open_standard_fds(void)
 
 int main(int argc, char **argv)
 {
+    char program[2 * PATH_MAX];
     struct command c;
 
     open_standard_fds();
     c = parse(argc, argv);
+    c.program = program_path(argv[0], program, sizeof(program));
     if (c.worker != -1 || c.workers != -1)
         return run_worker(&c);
     log_init("supervisor", c.verbose ? LOG_DEBUG : LOG_INFO);

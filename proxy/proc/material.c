@@ -317,6 +317,16 @@ void ticket_keys_init(struct ticket_keys *k)
     rng_secure(k->key, sizeof(k->key));
 }
 
+bool ticket_keys_take(struct ticket_keys *k, struct str text)
+{
+    if (text.n != sizeof(k->key)) {
+        ticket_keys_init(k);
+        return false;
+    }
+    memcpy(k->key, text.p, sizeof(k->key));
+    return true;
+}
+
 void ticket_keys_rotate(struct ticket_keys *k)
 {
     memmove(k->key[1], k->key[0], 2 * sizeof(k->key[0]));

@@ -31,5 +31,7 @@ struct ticket_keys {
     unsigned char key[3][TLS_TICKET_KEY]; /* next, current, previous */
 };
 void ticket_keys_init(struct ticket_keys *k);
+/* Those of ticket_keys_text; False: TEXT is something else, and K has new ones. */
+bool ticket_keys_take(struct ticket_keys *k, struct str text);
 void ticket_keys_rotate(struct ticket_keys *k);
 struct str ticket_keys_text(const struct ticket_keys *k); /* borrowed, for IPC_TICKET_KEYS */

@@ -13,6 +13,7 @@
 
 struct notify { /* owned by the supervisor */
     int fd;     /* -1: nobody listens */
+    char *path; /* as it was in the environment, or NULL */
 };
 
 struct notify *notify_new(void)
@@ -25,6 +26,7 @@ struct notify *notify_new(void)
     n->fd = -1;
     if (path.n < 2 || path.n >= sizeof(a.sun_path))
         return n;
+    n->path = xstrdup(path.p);
     memcpy(a.sun_path, path.p, path.n);
     if (a.sun_path[0] == '@') /* the abstract namespace */
         a.sun_path[0] = '\0';
@@ -42,7 +44,20 @@ void notify_free(struct notify *n)
     if (!n)
         return;
     sys_close(n->fd);
+    xfree(n->path);
     xfree(n);
+}
+
+void notify_hand_on(const struct notify *n)
+{
+    if (n->path)
+        setenv("NOTIFY_SOCKET", n->path, 1);
+}
+
+void notify_take_back(const struct notify *n)
+{
+    if (n->path)
+        unsetenv("NOTIFY_SOCKET");
 }
 
 static void tell(const struct notify *n, const char *text)

@@ -13,3 +13,6 @@ void notify_free(struct notify *n);
 void notify_ready(struct notify *n);
 void notify_reloading(struct notify *n); /* until the next notify_ready */
 void notify_stopping(struct notify *n);
+/* The next program of this process finds NOTIFY_SOCKET, or will not run after all. */
+void notify_hand_on(const struct notify *n);
+void notify_take_back(const struct notify *n);

@@ -1,79 +1,40 @@
 /*
- * supervisor.c - boot, relay, reload, drain.
+ * supervisor.c - boot, relay, drain.
  *
  * What a child needs is kept here and sent in full whenever one starts, so a child may die at
  * any moment. No answer is ever waited for: a peer that says nothing delays nothing.
  */
 #include "proxy/proc/supervisor.h"
 
-#include "proxy/base/limits.h"
 #include "proxy/base/log.h"
 #include "proxy/base/mem.h"
 #include "proxy/base/shm.h"
-#include "proxy/base/stats.h"
 #include "proxy/base/sys.h"
-#include "proxy/proc/apisock.h"
-#include "proxy/proc/children.h"
 #include "proxy/proc/foster.h"
-#include "proxy/proc/handout.h"
-#include "proxy/proc/listeners.h"
-#include "proxy/proc/material.h"
-#include "proxy/proc/notify.h"
+#include "proxy/proc/supervisor_state.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <libgen.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define GRACE_MS 5000 /* over a child's own deadline, before it is killed */
 
-enum phase { RUNNING, DRAINING, STOPPING };
-
-struct supervisor { /* on the stack of supervisor_run */
-    const struct supervisor_options *options;
-    struct conf *conf;
-    struct loop *loop;
-    enum phase phase;
-    bool announced; /* every worker has routed once */
-    int stats_fd;
-    struct stats *stats;
-    int limits_fd;
-    struct limits *limits;
-    struct spawn_user user;
-    struct listeners *listeners;
-    struct apisock apisock;
-    struct handout handout;
-    struct material material;
-    struct material next_material; /* of a config that is being adopted */
-    bool adopting;
-    struct ticket_keys ticket_keys;
-    struct timer rotation; /* of these */
-    struct children *children;
-    struct notify *notify;
-    int log_fd; /* access log; -1: off */
-    struct sig term, interrupt, quit, hangup, usr1;
-    struct timer patience; /* runs out: who is left is killed */
-};
-
 /* Everybody who matters hears about it. */
 
-static void tell_workers(struct supervisor *s, const struct ipc_msg *msg)
+void tell_workers(struct supervisor *s, const struct ipc_msg *msg)
 {
     for (unsigned i = 0; i < children_workers(s->children); i++)
         child_send(children_worker(s->children, i), msg);
 }
 
-static void tell_controller(struct supervisor *s, const struct ipc_msg *msg)
+void tell_controller(struct supervisor *s, const struct ipc_msg *msg)
 {
     child_send(children_controller(s->children), msg);
 }
 
-static void log_diags(const struct conf_diags *d)
+void log_diags(const struct conf_diags *d)
 {
     for (size_t i = 0; i < d->list.n; i++) {
         const struct conf_diag *g = &d->list.v[i];
@@ -96,7 +57,7 @@ static void greet_worker(struct supervisor *s, struct child *c)
                                     .fd = -1,
                                     .text = ticket_keys_text(&s->ticket_keys)});
     child_send(c, &(struct ipc_msg){.type = IPC_TLS, .fd = s->material.secret_fd});
-    if (h->number[HANDOUT_FLAGS])
+    if (h->fd[HANDOUT_FLAGS] >= 0)
         child_send(c, &(struct ipc_msg){.type = IPC_FLAGS,
                                         .a = h->number[HANDOUT_FLAGS],
                                         .fd = h->fd[HANDOUT_FLAGS]});
@@ -110,7 +71,7 @@ static void greet_worker(struct supervisor *s, struct child *c)
                                         .text = str_of(listeners_name(s->listeners, i))});
 }
 
-static void send_config(struct supervisor *s)
+void send_config(struct supervisor *s)
 {
     char *doc = conf_dump(s->conf, false);
     int fd = shm_seal("sluice-config", str_of(doc));
@@ -128,7 +89,7 @@ static void send_config(struct supervisor *s)
     sys_close(fd);
 }
 
-static void send_certificates(struct supervisor *s)
+void send_certificates(struct supervisor *s)
 {
     tell_controller(s,
                     &(struct ipc_msg){.type = IPC_CERTIFICATES, .fd = s->material.listing_fd});
@@ -201,6 +162,12 @@ static void on_patience(void *arg)
     log_warn("workers are still there after %d ms: killed", (int)s->conf->drain_ms + GRACE_MS);
     for (unsigned i = 0; i < children_workers(s->children); i++)
         child_signal(children_worker(s->children, i), SIGKILL);
+    elders_kill(&s->elders);
+}
+
+static bool workers_gone(const struct supervisor *s)
+{
+    return children_workers_gone(s->children) && s->elders.list.n == 0;
 }
 
 static void drain(struct supervisor *s)
@@ -209,14 +176,16 @@ static void drain(struct supervisor *s)
 
     log_info("draining: %d s for what is in flight", (int)(s->conf->drain_ms / 1000));
     s->phase = DRAINING;
+    upgrade_cancel(s);
     notify_stopping(s->notify);
     children_quiesce(s->children);
     tell_controller(s, &msg);
     msg.type = IPC_DRAIN;
     tell_workers(s, &msg);
+    elders_drain(&s->elders);
     listeners_close(s->listeners);
     timer_start(&s->patience, s->conf->drain_ms + GRACE_MS);
-    if (children_workers_gone(s->children))
+    if (workers_gone(s))
         stop_controller(s);
 }
 
@@ -252,8 +221,8 @@ static void on_interrupt(void *arg)
 static void worker_changed(struct supervisor *s, struct child *c)
 {
     if (c->state == IPC_WORKER_DOWN) {
-        stats_retire(s->stats, s->stats_fd, c->slot);
-        limits_retire(s->limits, c->slot);
+        stats_retire(s->stats, s->stats_fd, s->base + c->slot);
+        limits_retire(s->limits, s->base + c->slot);
     }
     if (c->state == IPC_WORKER_UP) {
         stat_add(&s->stats->worker_restarts, c->restarts > 0);
@@ -264,8 +233,10 @@ static void worker_changed(struct supervisor *s, struct child *c)
     if (c->state == IPC_WORKER_BACKOFF)
         foster_begin(s->children, s->listeners, c->slot);
     send_worker(s, c);
-    if (s->phase == DRAINING && children_workers_gone(s->children))
+    if (s->phase == DRAINING && workers_gone(s))
         stop_controller(s);
+    else if (c->state == IPC_WORKER_DOWN)
+        upgrade_go_on(s);
 }
 
 static void controller_changed(struct supervisor *s, struct child *c)
@@ -275,6 +246,8 @@ static void controller_changed(struct supervisor *s, struct child *c)
         greet_controller(s);
     } else if (s->phase == STOPPING) {
         loop_stop(s->loop);
+    } else if (c->state == IPC_WORKER_DOWN) {
+        upgrade_go_on(s);
     }
 }
 
@@ -286,6 +259,15 @@ static void on_changed(void *arg, struct child *c)
         controller_changed(s, c);
     else
         worker_changed(s, c);
+}
+
+static void on_stranger(void *arg, pid_t pid, int status)
+{
+    struct supervisor *s = arg;
+
+    upgrade_reaped(s, pid, status);
+    if (s->phase == DRAINING && workers_gone(s))
+        stop_controller(s);
 }
 
 static void relay(struct supervisor *s, enum handout_kind kind)
@@ -316,6 +298,20 @@ static void announce(struct supervisor *s)
     s->announced = true;
     log_info("ready, %u workers", children_workers(s->children));
     notify_ready(s->notify);
+    if (!s->elders.list.n)
+        return;
+    log_info("upgraded: %zu workers of the program before drain", s->elders.list.n);
+    elders_drain(&s->elders);
+    timer_start(&s->farewell, s->conf->drain_ms + GRACE_MS);
+}
+
+static void on_farewell(void *arg)
+{
+    struct supervisor *s = arg;
+
+    if (s->elders.list.n)
+        log_warn("%zu workers of the program before do not end: killed", s->elders.list.n);
+    elders_kill(&s->elders);
 }
 
 static void worker_message(struct supervisor *s, struct child *c, const struct ipc_msg *msg)
@@ -346,8 +342,6 @@ static void worker_message(struct supervisor *s, struct child *c, const struct i
         on_refused(s, msg->a);
 }
 
-static void reload(struct supervisor *s);
-
 static void on_message(void *arg, struct child *c, const struct ipc_msg *msg)
 {
     struct supervisor *s = arg;
@@ -377,91 +371,6 @@ static void on_message(void *arg, struct child *c, const struct ipc_msg *msg)
     sys_close(msg->fd);
 }
 
-/* The access log. */
-
-/* A descriptor for C's access log in *FD; -1 there: off. 0, or -1 and errno. */
-static int open_log(const struct conf_access_log *c, int *fd)
-{
-    *fd = -1;
-    if (c->format == CONF_LOG_OFF)
-        return 0;
-    if (str_eq(c->path, STR("-")))
-        *fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
-    else
-        *fd = open(c->path.p, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
-    return *fd < 0 ? -1 : 0;
-}
-
-static int try_log(const struct conf *c, int *fd, struct conf_diags *d)
-{
-    if (open_log(&c->access_log, fd) == 0)
-        return 0;
-    *vec_add(&d->list) =
-        (struct conf_diag){.pointer = STR("/access_log/path"),
-                           .message = arena_printf(&d->arena, "cannot open %s: %s",
-                                                   c->access_log.path.p, strerror(errno))};
-    return -1;
-}
-
-static void set_log(struct supervisor *s, int fd)
-{
-    sys_close(s->log_fd);
-    s->log_fd = fd;
-    tell_workers(s, &(struct ipc_msg){.type = IPC_LOG, .fd = fd});
-}
-
-static void on_usr1(void *arg)
-{
-    struct supervisor *s = arg;
-    int fd;
-
-    if (open_log(&s->conf->access_log, &fd) < 0) {
-        log_error("cannot open %s again, writing to the old file: %s",
-                  s->conf->access_log.path.p, strerror(errno));
-        return;
-    }
-    set_log(s, fd);
-    log_info("access log opened again");
-}
-
-/* Reload. */
-
-static void keep_str(struct conf *next, struct str *new, struct str old, const char *field)
-{
-    if (str_eq(*new, old))
-        return;
-    log_warn("%s changes with a restart only: still %.*s", field, STR_ARG(old));
-    *new = arena_str(&next->arena, old);
-}
-
-/* What was fixed when the processes were started stays in NEXT as it is in OLD. */
-static void keep_fixed(struct conf *next, const struct conf *old)
-{
-    keep_str(next, &next->user, old->user, "user");
-    keep_str(next, &next->state_dir, old->state_dir, "state_dir");
-    keep_str(next, &next->control.socket, old->control.socket, "control.socket");
-    keep_str(next, &next->control.listen, old->control.listen, "control.listen");
-    keep_str(next, &next->control.telemetry, old->control.telemetry, "control.telemetry");
-    if (next->workers != old->workers)
-        log_warn("workers changes with a restart only: still %u", old->workers);
-    if (next->control.mode != old->control.mode)
-        log_warn("control.mode changes with a restart only: still %04o", old->control.mode);
-    next->workers = old->workers;
-    next->control.mode = old->control.mode;
-}
-
-/* What was read for the new config goes out, once, before anybody accepts by it. */
-static void publish_material(struct supervisor *s)
-{
-    if (!s->adopting)
-        return;
-    material_release(&s->material);
-    s->material = s->next_material;
-    s->adopting = false;
-    tell_workers(s, &(struct ipc_msg){.type = IPC_TLS, .fd = s->material.secret_fd});
-    send_certificates(s);
-}
-
 static void on_rotation(void *arg)
 {
     struct supervisor *s = arg;
@@ -473,167 +382,22 @@ static void on_rotation(void *arg)
     timer_start(&s->rotation, TICKET_KEYS_MS);
 }
 
-static void on_listener_removed(void *arg, const char *name)
-{
-    log_info("listener %s is closed", name);
-    tell_workers(arg, &(struct ipc_msg){.type = IPC_UNLISTEN, .fd = -1, .text = str_of(name)});
-}
-
-static void on_listener_added(void *arg, const char *name, const int *fds)
-{
-    struct supervisor *s = arg;
-
-    log_info("listener %s is open", name);
-    publish_material(s);
-    for (unsigned i = 0; i < children_workers(s->children); i++)
-        child_send(children_worker(s->children, i),
-                   &(struct ipc_msg){.type = IPC_LISTEN, .fd = fds[i], .text = str_of(name)});
-}
-
-/* NEXT becomes the config, or nothing changes and D says why. */
-static int adopt(struct supervisor *s, struct conf *next, struct conf_diags *d)
-{
-    static const struct listeners_callbacks callbacks = {on_listener_removed,
-                                                         on_listener_added};
-    int fd;
-
-    keep_fixed(next, s->conf);
-    if (material_load(&s->next_material, next, d) < 0)
-        return -1;
-    if (try_log(next, &fd, d) < 0) {
-        material_release(&s->next_material);
-        return -1;
-    }
-    s->adopting = true;
-    if (listeners_update(s->listeners, next, d, &callbacks, s) < 0) {
-        s->adopting = false;
-        material_release(&s->next_material);
-        sys_close(fd);
-        return -1;
-    }
-    publish_material(s);
-    set_log(s, fd);
-    conf_free(s->conf);
-    s->conf = next;
-    return 0;
-}
-
-static void send_reloaded(struct supervisor *s, bool ok, struct conf_diags *d)
-{
-    struct str text = conf_diags_json(&d->arena, d);
-
-    while (text.n > IPC_TEXT_MAX) { /* the first of them say enough */
-        d->list.n /= 2;
-        text = conf_diags_json(&d->arena, d);
-    }
-    tell_controller(s,
-                    &(struct ipc_msg){.type = IPC_RELOADED, .a = ok, .fd = -1, .text = text});
-}
-
-static void reload(struct supervisor *s)
-{
-    struct conf_diags d;
-    struct conf *next;
-    bool ok;
-
-    if (s->phase != RUNNING)
-        return;
-    notify_reloading(s->notify);
-    conf_diags_init(&d);
-    next = conf_load(s->options->config, &d);
-    ok = next && adopt(s, next, &d) == 0;
-    if (ok) {
-        log_info("config reloaded from %s", s->options->config);
-        send_config(s);
-    } else {
-        conf_diags_locate(&d, s->options->config);
-        log_diags(&d);
-        log_error("config not reloaded, the old one stays: %zu mistakes", d.list.n);
-        conf_free(next);
-    }
-    send_reloaded(s, ok, &d);
-    conf_diags_release(&d);
-    notify_ready(s->notify);
-}
-
 static void on_hangup(void *arg)
 {
     reload(arg);
 }
 
+static void on_usr1(void *arg)
+{
+    reopen_log(arg);
+}
+
+static void on_usr2(void *arg)
+{
+    upgrade_start(arg);
+}
+
 /* Boot. */
-
-static int find_user(struct supervisor *s)
-{
-    const char *name = s->conf->user.p;
-
-    if (geteuid() != 0) {
-        if (s->conf->user.n)
-            log_debug("not root: \"user\" is not used");
-        return 0;
-    }
-    if (!s->conf->user.n) {
-        log_warn("running as root without \"user\": workers and controller are root too");
-        return 0;
-    }
-    if (spawn_user_find(name, &s->user) < 0) {
-        log_error("there is no user %s", name);
-        return -1;
-    }
-    return 0;
-}
-
-static int make_state_dir(const struct supervisor *s)
-{
-    const char *path = s->conf->state_dir.p;
-
-    if (sys_mkdirs(path, 0750) == 0 &&
-        (!s->user.set || chown(path, s->user.uid, s->user.gid) == 0))
-        return 0;
-    log_error("cannot make %s: %s", path, strerror(errno));
-    return -1;
-}
-
-static int open_stats(struct supervisor *s)
-{
-    s->stats_fd = stats_create(s->conf->workers);
-    s->stats = s->stats_fd < 0 ? NULL : stats_map(s->stats_fd, true);
-    s->limits_fd = limits_create();
-    s->limits = s->limits_fd < 0 ? NULL : limits_map(s->limits_fd);
-    if (s->stats && s->limits)
-        return 0;
-    log_error("cannot make the shared counters: %s", strerror(errno));
-    return -1;
-}
-
-static int load_material(struct supervisor *s)
-{
-    struct conf_diags d;
-    int rc;
-
-    conf_diags_init(&d);
-    rc = material_load(&s->material, s->conf, &d);
-    conf_diags_locate(&d, s->options->config);
-    log_diags(&d);
-    conf_diags_release(&d);
-    return rc;
-}
-
-static int open_sockets(struct supervisor *s)
-{
-    struct conf_diags d;
-    int rc;
-
-    conf_diags_init(&d);
-    s->listeners = listeners_new(s->conf->workers);
-    rc = listeners_update(s->listeners, s->conf, &d, NULL, NULL);
-    rc |= apisock_open(&s->apisock, &s->conf->control, &s->user, &d);
-    rc |= try_log(s->conf, &s->log_fd, &d);
-    conf_diags_locate(&d, s->options->config);
-    log_diags(&d);
-    conf_diags_release(&d);
-    return rc;
-}
 
 /* The controller's program: beside ours, or wherever PATH finds it. */
 static char *controller_path(void)
@@ -654,19 +418,20 @@ static char *controller_path(void)
 
 static void start_children(struct supervisor *s, const char *controller)
 {
-    static const struct children_callbacks callbacks = {on_changed, on_message};
+    static const struct children_callbacks callbacks = {on_changed, on_message, on_stranger};
     const char *verbose = s->options->verbose ? "-v" : NULL;
     unsigned n = s->conf->workers;
-    char slot[16], workers[16];
+    char slot[16], workers[16], slab[16];
 
     s->children = children_new(s->loop, n, s->stats_fd, &s->user, &callbacks, s);
     snprintf(workers, sizeof(workers), "%u", n);
     for (unsigned i = 0; i < n; i++) {
         snprintf(slot, sizeof(slot), "%u", i);
+        snprintf(slab, sizeof(slab), "%u", s->base + i);
         /* Our own image, even when the file was replaced by an upgrade meanwhile. */
-        children_program(
-            s->children, i, "/proc/self/exe",
-            (const char *[]){"sluice", "--worker", slot, "--workers", workers, verbose, NULL});
+        children_program(s->children, i, "/proc/self/exe",
+                         (const char *[]){"sluice", "--worker", slot, "--workers", workers,
+                                          "--slab", slab, verbose, NULL});
     }
     if (verbose)
         setenv("SLUICE_DEBUG", "1", 1); /* the controller takes no arguments */
@@ -681,6 +446,9 @@ static void start_signals(struct supervisor *s)
     sig_start(&s->quit, s->loop, SIGQUIT, on_quit, s);
     sig_start(&s->hangup, s->loop, SIGHUP, on_hangup, s);
     sig_start(&s->usr1, s->loop, SIGUSR1, on_usr1, s);
+    sig_start(&s->usr2, s->loop, SIGUSR2, on_usr2, s);
+    upgrade_init(s);
+    timer_init(&s->farewell, s->loop, on_farewell, s);
     timer_init(&s->patience, s->loop, on_patience, s);
     timer_init(&s->rotation, s->loop, on_rotation, s);
     timer_start(&s->rotation, TICKET_KEYS_MS);
@@ -693,29 +461,17 @@ static void stop_signals(struct supervisor *s)
     sig_stop(&s->quit);
     sig_stop(&s->hangup);
     sig_stop(&s->usr1);
+    sig_stop(&s->usr2);
+    upgrade_cancel(s);
+    timer_stop(&s->farewell);
     timer_stop(&s->patience);
     timer_stop(&s->rotation);
-}
-
-static int prepare(struct supervisor *s)
-{
-    s->stats_fd = s->limits_fd = s->log_fd = -1;
-    handout_init(&s->handout);
-    material_init(&s->material);
-    ticket_keys_init(&s->ticket_keys);
-    sys_raise_nofile();
-    signal(SIGPIPE, SIG_IGN);
-    signal(SIGUSR2, SIG_IGN); /* means nothing here, and must not end the proxy */
-    ASSERT(s->conf->workers >= 1 && s->conf->workers <= STATS_MAX_WORKERS);
-    if (load_material(s) < 0 || find_user(s) < 0 || make_state_dir(s) < 0 ||
-        open_stats(s) < 0 || open_sockets(s) < 0)
-        return -1;
-    return handout_boot(&s->handout, s->conf);
 }
 
 static void release(struct supervisor *s)
 {
     children_free(s->children);
+    elders_release(&s->elders);
     listeners_free(s->listeners);
     apisock_close(&s->apisock);
     handout_release(&s->handout);
@@ -732,14 +488,17 @@ static void release(struct supervisor *s)
 int supervisor_run(const struct supervisor_options *o)
 {
     struct supervisor s = {.options = o, .conf = o->conf, .notify = notify_new()};
+    sigset_t none;
     char *controller;
     int rc = 1;
 
-    if (prepare(&s) == 0) {
+    if (boot(&s) == 0) {
         controller = controller_path();
         s.loop = loop_new();
         start_signals(&s);
         start_children(&s, controller);
+        sigemptyset(&none);
+        sigprocmask(SIG_SETMASK, &none, NULL); /* held back by the program before */
         loop_run(s.loop);
         stop_signals(&s);
         children_free(s.children);

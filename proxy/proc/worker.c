@@ -43,7 +43,8 @@ struct worker { /* on the stack of worker_run */
     struct flusher turn;
     bool secured; /* a TLS document is in use, possibly an empty one */
     bool draining;
-    bool untidy; /* a big snapshot was read: much memory is free */
+    uint64_t handed_over_ms; /* 0: not; else how long a drain may take */
+    bool untidy;             /* a big snapshot was read: much memory is free */
 };
 
 /* Once a turn, and the timer sees to it that there are turns. */
@@ -167,13 +168,33 @@ static void on_limits(struct worker *w, int fd)
     plane_set_limits(w->plane, w->limits);
 }
 
+static void drain(struct worker *w, uint64_t deadline_ms, enum ports ports)
+{
+    if (w->draining)
+        return;
+    w->draining = true;
+    plane_drain(w->plane, deadline_ms, ports, on_drained, w);
+}
+
+static void on_line_closed(struct worker *w)
+{
+    ipc_close(w->ipc);
+    w->ipc = NULL;
+    if (w->handed_over_ms) {
+        log_info("the next workers are there: draining");
+        drain(w, w->handed_over_ms, PORTS_TAKEN_OVER);
+        return;
+    }
+    log_warn("the supervisor is gone");
+    loop_stop(w->loop);
+}
+
 static void on_message(void *arg, const struct ipc_msg *msg)
 {
     struct worker *w = CAST(worker, WORKER_MAGIC, arg);
 
     if (!msg) {
-        log_warn("the supervisor is gone");
-        loop_stop(w->loop);
+        on_line_closed(w);
         return;
     }
     switch (msg->type) {
@@ -197,11 +218,11 @@ static void on_message(void *arg, const struct ipc_msg *msg)
     case IPC_TICKET_KEYS:
         plane_set_ticket_keys(w->plane, msg->text);
         break;
+    case IPC_HANDOVER:
+        w->handed_over_ms = msg->a;
+        break;
     case IPC_DRAIN:
-        if (!w->draining) {
-            w->draining = true;
-            plane_drain(w->plane, msg->a, on_drained, w);
-        }
+        drain(w, msg->a, PORTS_CLOSED);
         break;
     default:
         log_error("unexpected message: %s", ipc_name(msg->type));
@@ -232,31 +253,35 @@ static void prepare_process(void)
     tune_malloc();
 }
 
-static int map_stats(struct worker *w, unsigned slot, unsigned workers)
+static int map_stats(struct worker *w, const struct worker_options *o)
 {
     w->stats = stats_map(SPAWN_FD_STATS, true);
-    if (!w->stats || slot >= workers || workers > STATS_MAX_WORKERS) {
+    if (!w->stats || o->slot >= o->workers || o->slab >= stats_slabs(w->stats)) {
         log_error("cannot use the shared counters: %s", strerror(errno));
         return -1;
     }
-    w->slab = &w->stats->slabs[slot];
+    w->slab = &w->stats->slabs[o->slab];
     stat_set(&w->slab->pid, (uint64_t)getpid());
     stat_set(&w->slab->started_ms, clock_wall_ms());
     return 0;
 }
 
-int worker_run(unsigned slot, unsigned workers)
+int worker_run(const struct worker_options *o)
 {
     struct worker w = {.magic = WORKER_MAGIC};
     uint64_t seed;
 
     prepare_process();
     if (sys_cloexec(SPAWN_FD_IPC, true) < 0 || sys_cloexec(SPAWN_FD_STATS, true) < 0 ||
-        map_stats(&w, slot, workers) < 0)
+        map_stats(&w, o) < 0)
         return 1;
     rng_secure(&seed, sizeof(seed));
     w.loop = loop_new();
-    w.plane = plane_new(w.loop, &(struct plane_options){slot, workers, w.stats, seed});
+    w.plane = plane_new(w.loop, &(struct plane_options){.slot = o->slot,
+                                                        .workers = o->workers,
+                                                        .slab = o->slab,
+                                                        .stats = w.stats,
+                                                        .seed = seed});
     w.ipc = ipc_open(w.loop, SPAWN_FD_IPC, on_message, &w);
     timer_init(&w.heartbeat, w.loop, on_heartbeat, &w);
     timer_start(&w.heartbeat, HEARTBEAT_MS);

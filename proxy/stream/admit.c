@@ -107,14 +107,14 @@ static bool within_concurrency(struct stream *s)
 
     if (r->max_concurrent == 0 || !p->limits)
         return true;
-    s->entered = limits_enter(p->limits, r->gauge, p->opt.slot, r->max_concurrent);
+    s->entered = limits_enter(p->limits, r->gauge, p->opt.slab, r->max_concurrent);
     return s->entered;
 }
 
 void admit_end(struct stream *s)
 {
     if (s->entered)
-        limits_leave(s->plane->limits, s->route->gauge, s->plane->opt.slot);
+        limits_leave(s->plane->limits, s->route->gauge, s->plane->opt.slab);
     s->entered = false;
 }
 

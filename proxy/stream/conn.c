@@ -226,7 +226,7 @@ static bool waits_after_fin(const struct conn *c)
 /* How long the next request may take to come. */
 static struct deadline_queue *idle_queue(const struct conn *c)
 {
-    return c->plane->draining ? c->plane->last_queue : c->listener->idle;
+    return c->plane->hurrying ? c->plane->last_queue : c->listener->idle;
 }
 
 static void go_idle(struct conn *c)
@@ -237,7 +237,7 @@ static void go_idle(struct conn *c)
     ahead = has_more(c);
     conn_enter(c, CONN_IDLE);
     if ((c->io.eof && !(ahead && waits_after_fin(c))) ||
-        (c->plane->draining && !io_has_input(&c->io))) {
+        (c->plane->hurrying && !io_has_input(&c->io))) {
         conn_close(c);
         return;
     }
@@ -861,6 +861,8 @@ void conn_drain(struct conn *c)
 {
     if (c->state == CONN_HTTP2)
         conn2_drain(c->conn2);
+    else if (!c->plane->hurrying)
+        return; /* its next answer tells it */
     else if (c->state == CONN_IDLE && (c->kept_end == 0 || io_has_input(&c->io)))
         deadline_start(&c->deadline, c->plane->last_queue);
     else if (c->state == CONN_IDLE)

@@ -25,8 +25,8 @@ static void look_around(struct stream *s)
         return;
     row->elsewhere_at_us = now;
     row->elsewhere = 0;
-    for (unsigned i = 0; i < o->workers; i++)
-        if (i != o->slot)
+    for (unsigned i = 0; i < stats_slabs(o->stats); i++)
+        if (i != o->slab)
             row->elsewhere += under_way(&o->stats->slabs[i], row->conf);
 }
 

@@ -141,18 +141,18 @@ struct plane *plane_new(struct loop *l, const struct plane_options *o)
 {
     struct plane *p = xcalloc(1, sizeof(*p));
 
-    ASSERT(o->slot < STATS_MAX_WORKERS);
+    ASSERT(o->slab < STATS_MAX_WORKERS);
     p->magic = PLANE_MAGIC;
     p->loop = l;
     p->opt = *o;
-    p->stats = &o->stats->slabs[o->slot];
+    p->stats = &o->stats->slabs[o->slab];
     rng_seed(&p->rng, o->seed);
     signal(SIGPIPE, SIG_IGN); /* a log reader that went away is an error of write */
     io_set_init(&p->ios, l);
     init_queues(p);
     pool_init(&p->pool, &p->ios, p->deadlines, p->stats, o->workers);
     pool_init(&p->shadows, &p->ios, p->deadlines, p->stats, o->workers);
-    breakers_init(&p->pool.breakers, l, o->stats, o->slot, o->workers);
+    breakers_init(&p->pool.breakers, l, o->stats, o->slab);
     slab_init(&p->conns, sizeof(struct conn), KEEP_CONNS);
     conn2_slabs(&p->conn2s, &p->lanes);
     slab_init(&p->streams, sizeof(struct stream), KEEP_STREAMS);
@@ -267,7 +267,8 @@ static void on_drain_deadline(void *arg)
     plane_check_drained(p);
 }
 
-void plane_drain(struct plane *p, uint64_t deadline_ms, loop_cb *done, void *arg)
+void plane_drain(struct plane *p, uint64_t deadline_ms, enum ports ports, loop_cb *done,
+                 void *arg)
 {
     struct conn *c, *next;
     struct preface *f;
@@ -275,10 +276,15 @@ void plane_drain(struct plane *p, uint64_t deadline_ms, loop_cb *done, void *arg
     p->on_drained = done;
     p->drained_arg = arg;
     p->draining = true;
+    p->hurrying = ports == PORTS_CLOSED;
     timer_start(&p->drain_timer, deadline_ms);
-    accept_drain(p);
+    if (ports == PORTS_TAKEN_OVER)
+        accept_release(p);
+    else
+        accept_drain(p);
     LIST_FOREACH (f, &p->prefaces_open, link)
-        deadline_start(&f->deadline, p->last_queue);
+        if (p->hurrying)
+            deadline_start(&f->deadline, p->last_queue);
     ofrep_events_close_all(p);
     for (c = LIST_FIRST(&p->open); c; c = next) {
         next = LIST_NEXT(c, link);

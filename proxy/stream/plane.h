@@ -15,9 +15,10 @@
 struct plane;
 
 struct plane_options {
-    unsigned slot;       /* of this worker; part of request ids */
+    unsigned slot;       /* of this worker: splits start at different points */
+    unsigned slab;       /* its counters */
     unsigned workers;    /* how many there are: pools are capped at total / workers */
-    struct stats *stats; /* mapped writable; the plane writes slabs[slot] only */
+    struct stats *stats; /* mapped writable; the plane writes slabs[slab] only */
     uint64_t seed;       /* of its random numbers; tests fix it */
 };
 
@@ -50,7 +51,18 @@ void plane_set_limits(struct plane *p, struct limits *l);
  * -1: nowhere. */
 void plane_set_log(struct plane *p, int fd);
 
-/* Stop accepting once those who connect at the moment are in (accept.h), answer what is in
- * flight and what new connections ask within CLIENT_LAST_MS with Connection: close, close idle
- * connections; after DEADLINE_MS cut what is left. DONE runs once nothing is open any more. */
-void plane_drain(struct plane *p, uint64_t deadline_ms, loop_cb *done, void *arg);
+enum ports {
+    PORTS_CLOSED,    /* nobody listens there afterwards */
+    PORTS_TAKEN_OVER /* others accept on the same sockets: leave them to those */
+};
+
+/*
+ * Accept no more, answer what is in flight with Connection: close, and be over: DONE runs once
+ * nothing is open any more; after DEADLINE_MS what is left is cut.
+ *
+ * PORTS_CLOSED: those who connect at the moment get in (accept.h) and have CLIENT_LAST_MS to
+ * ask something; idle connections are closed. PORTS_TAKEN_OVER: the proxy stays, so there is no
+ * hurry; a connection that waits for a request goes on until an answer has told it.
+ */
+void plane_drain(struct plane *p, uint64_t deadline_ms, enum ports ports, loop_cb *done,
+                 void *arg);

@@ -83,7 +83,8 @@ struct plane {
     loop_cb *on_drained;
     void *drained_arg;
     struct grave grave;
-    bool draining;
+    bool draining; /* answers say Connection: close */
+    bool hurrying; /* and connections that wait for a request are closed */
 };
 
 /* A conn is gone. */

@@ -115,7 +115,7 @@ void preface_open(struct listener *l, int fd, const struct sockaddr_storage *pee
     f->fd = fd;
     f->peer = *peer;
     deadline_init(&f->deadline, on_deadline, f);
-    deadline_start(&f->deadline, p->draining ? p->last_queue : l->head);
+    deadline_start(&f->deadline, p->hurrying ? p->last_queue : l->head);
     LIST_INSERT_HEAD(&p->prefaces_open, f, link);
     watch_start(&f->watch, p->loop, fd, WATCH_READ, on_readable, f);
 }

@@ -10,10 +10,9 @@
 #include "proxy/base/mem.h"
 #include "proxy/upstream/pool.h"
 
-void breakers_init(struct breakers *set, struct loop *l, struct stats *stats, unsigned slot,
-                   unsigned workers)
+void breakers_init(struct breakers *set, struct loop *l, struct stats *stats, unsigned slab)
 {
-    *set = (struct breakers){.loop = l, .stats = stats, .slot = slot, .workers = workers};
+    *set = (struct breakers){.loop = l, .stats = stats, .slab = slab};
     for (size_t i = 0; i < ARRAY_LEN(set->all); i++)
         LIST_INIT(&set->all[i]);
 }
@@ -35,8 +34,8 @@ static uint64_t elsewhere(const struct breaker *k, enum stats_held what)
 {
     uint64_t sum = 0;
 
-    for (unsigned i = 0; k->cell && i < k->set->workers; i++)
-        if (i != k->set->slot)
+    for (unsigned i = 0; k->cell && i < stats_slabs(k->set->stats); i++)
+        if (i != k->set->slab)
             sum += stat_get(&k->set->stats->slabs[i].versions[k->cell].held[what]);
     return sum;
 }
@@ -65,10 +64,10 @@ static void look_around(struct breaker *k)
     k->looked_us = now;
     k->elsewhere_since_us = 0;
     k->elsewhere_open = (unsigned)elsewhere(k, STATS_CONNECTIONS);
-    for (unsigned i = 0; k->cell && i < k->set->workers; i++) {
+    for (unsigned i = 0; k->cell && i < stats_slabs(k->set->stats); i++) {
         uint64_t since = stat_get(&k->set->stats->slabs[i].versions[k->cell].waiting_since_us);
 
-        if (i != k->set->slot && since &&
+        if (i != k->set->slab && since &&
             (!k->elsewhere_since_us || since < k->elsewhere_since_us))
             k->elsewhere_since_us = since;
     }
@@ -190,7 +189,7 @@ static void set_cell(struct breaker *k, uint32_t cell)
     k->cell = cell;
     if (cell)
         k->set->shown[cell] = k;
-    k->counters = cell ? &k->set->stats->slabs[k->set->slot].versions[cell] : NULL;
+    k->counters = cell ? &k->set->stats->slabs[k->set->slab].versions[cell] : NULL;
     publish(k);
 }
 

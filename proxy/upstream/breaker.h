@@ -25,7 +25,7 @@ struct endpoint;
 struct breakers { /* those of one worker */
     struct loop *loop;
     struct stats *stats;
-    unsigned slot, workers;
+    unsigned slab;                                     /* this worker's */
     struct breaker *shown[STATS_VERSIONS];             /* by cell; 0: none */
     size_t n;                                          /* of all */
     LIST_HEAD(breaker_row, breaker) all[BREAKER_ROWS]; /* by hash of the name */
@@ -58,8 +58,7 @@ struct breaker { /* of a version; counted by snapshots and endpoints */
     struct timer timer;
 };
 
-void breakers_init(struct breakers *set, struct loop *l, struct stats *stats, unsigned slot,
-                   unsigned workers);
+void breakers_init(struct breakers *set, struct loop *l, struct stats *stats, unsigned slab);
 
 /* The breaker of VERSION, made or changed to what LIMITS says, with one more user. NULL: there
  * is nothing to limit. */

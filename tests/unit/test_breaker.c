@@ -37,7 +37,7 @@ static void begin(void)
     fd = stats_create(2);
     stats = stats_map(fd, 1);
     for (unsigned i = 0; i < 2; i++) {
-        breakers_init(&sets[i], loop, stats, i, 2);
+        breakers_init(&sets[i], loop, stats, i);
         of[i] = NULL;
     }
 }

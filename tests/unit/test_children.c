@@ -45,7 +45,14 @@ static void on_message(void *arg, struct child *c, const struct ipc_msg *msg)
     sys_close(msg->fd);
 }
 
-static const struct children_callbacks callbacks = {on_changed, on_message};
+static void on_stranger(void *arg, pid_t pid, int status)
+{
+    (void)arg;
+    (void)status;
+    ck_abort_msg("pid %d is nobody's", (int)pid);
+}
+
+static const struct children_callbacks callbacks = {on_changed, on_message, on_stranger};
 
 /* Worker 0 runs SCRIPT, the controller sleeps. */
 static void begin(const char *script)

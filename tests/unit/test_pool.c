@@ -72,7 +72,7 @@ START_TEST(an_endpoint_is_its_address_and_its_limits)
     struct endpoint *plain = pool_use(&pool, &address, CONF_UPSTREAM_HTTP1, NULL, NULL),
                     *limited;
 
-    breakers_init(&pool.breakers, loop, NULL, 0, 0);
+    breakers_init(&pool.breakers, loop, NULL, 0);
     k = breaker_use(&pool.breakers, STR("shop"), &version, &limits);
     limited = pool_use(&pool, &address, CONF_UPSTREAM_HTTP1, NULL, k);
     ck_assert_ptr_eq(pool_use(&pool, &address, CONF_UPSTREAM_HTTP1, NULL, NULL), plain);
