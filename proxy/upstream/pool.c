@@ -87,6 +87,7 @@ static void close_idle(struct endpoint *ep)
 {
     while (pool_evict(ep))
         continue;
+    upconn2_abandon(ep);
 }
 
 void pool_release(struct pool *p)

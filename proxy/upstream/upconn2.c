@@ -205,6 +205,17 @@ bool upconn2_evict(struct endpoint *ep)
     return false;
 }
 
+void upconn2_abandon(struct endpoint *ep)
+{
+    struct upconn2 *u, *next;
+
+    for (u = LIST_FIRST(&ep->share.conns); u; u = next) {
+        next = LIST_NEXT(u, link);
+        if (!u->settled)
+            close_it(u);
+    }
+}
+
 /* ---- turns ---- */
 
 static void send_frames(struct upconn2 *u)

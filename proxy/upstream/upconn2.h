@@ -58,3 +58,5 @@ void upconn2_settled(struct upconn2 *u);
 void upconn2_leaving(struct upconn2 *u);
 /* Close one without lanes. False: there is none. */
 bool upconn2_evict(struct endpoint *ep);
+/* Nobody waits at EP any more: close those whose settings have not come. */
+void upconn2_abandon(struct endpoint *ep);
