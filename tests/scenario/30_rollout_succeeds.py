@@ -16,7 +16,7 @@ def tell(t):
     done = {}
     waiting = threading.Thread(target=lambda: done.update(run=s.ctl(
         "deploy", "shop", "--version", "v2", "--endpoint", v2.address, "--steps", "10,50,100",
-        "--hold", "1s", "--warmup", "0s", "--wait")))
+        "--hold", "1s", "--warmup", "2s", "--wait")))
     waiting.start()
     seen = set()
 

@@ -68,7 +68,7 @@ def tell(t):
     t.check(s.metrics().get(failed, 0) >= 5, "calls that failed are counted")
 
     run = s.ctl("deploy", "shop", "--version", "picky", "--endpoint", picky.address, "--steps", "50,100",
-                "--hold", "3s", "--warmup", "0s", "--wait", timeout=200)
+                "--hold", "3s", "--warmup", "2s", "--wait", timeout=200)
     t.say(run.stdout + run.stderr)
     t.equal(run.returncode, 0, "deploy --wait of a version that says NOT_FOUND")
 
