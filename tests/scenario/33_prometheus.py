@@ -25,7 +25,7 @@ def scrape(t, telemetry):
     port, directory = free_port(), t.directory / "prometheus"
     directory.mkdir()
     (directory / "prometheus.yml").write_text(json.dumps({
-        "global": {"scrape_interval": "200ms", "scrape_timeout": "200ms"},
+        "global": {"scrape_interval": "5s", "scrape_timeout": "5s"},
         "scrape_configs": [{"job_name": "sluice", "static_configs": [{"targets": [f"127.0.0.1:{telemetry}"]}]}]}))
     p = Process("prometheus", ["prometheus", f"--config.file={directory}/prometheus.yml", f"--storage.tsdb.path={directory}/data",
                                f"--web.listen-address=127.0.0.1:{port}"], directory)
