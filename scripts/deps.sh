@@ -12,7 +12,7 @@ libcurl4-openssl-dev libc-ares-dev libsqlite3-dev libpcre2-dev libnghttp2-dev"
 run="liburing-dev python3 redis-server check curl openssl dnsmasq-base"
 extra="clang libclang-rt-14-dev clang-format clang-tidy cppcheck mandoc haproxy nginx wrk
 nghttp2-client strace procps goaccess prometheus node-llhttp
-libh2o-evloop0.13 testssl.sh node-ws python3-hpack python3-jsonschema"
+libh2o-evloop0.13 testssl.sh node-ws python3-hpack python3-jsonschema python3-aiosmtpd"
 
 packages="$build $run"
 install=no check=no

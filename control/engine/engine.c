@@ -6,6 +6,7 @@
 #include "control/engine/engine.h"
 #include "config/snapshot.h"
 #include "control/engine/desired.h"
+#include "control/engine/escalation.h"
 #include "control/engine/events.h"
 #include "control/engine/flagsync.h"
 #include "control/engine/lookups.h"
@@ -234,6 +235,7 @@ static int start_parts(struct engine *e, const struct engine_options *o, char **
     e->sampler = sampler_new(e->loop, e->stats);
     sampler_on_ejection(e->sampler, on_ejection, e);
     e->rollouts = rollouts_new(e);
+    e->escalation = escalation_new(e); /* hears of an event after the notices do */
     e->notices = notices_new(e);
     e->flagsync = flagsync_new(&(struct flagsync_options){
         .loop = e->loop,
@@ -277,6 +279,7 @@ struct engine *engine_new(const struct engine_options *o, char **why)
     publish_request(e->publish, NULL, NULL);
     rollouts_resume(e->rollouts);
     notices_resume(e->notices);
+    escalation_resume(e->escalation);
     return e;
 fail:
     engine_free(e);
@@ -289,6 +292,7 @@ void engine_free(struct engine *e)
         return;
     dns_free(e->dns);
     flagsync_free(e->flagsync);
+    escalation_free(e->escalation);
     notices_free(e->notices);
     rollouts_free(e->rollouts);
     sampler_free(e->sampler);

@@ -21,6 +21,7 @@ struct events;
 struct fetcher;
 struct flagsync;
 struct health;
+struct escalation;
 struct notices;
 struct publish;
 struct rollouts;
@@ -54,6 +55,7 @@ struct engine { /* owned by main; its parts are owned by it */
     struct sampler *sampler;
     struct rollouts *rollouts;
     struct notices *notices;
+    struct escalation *escalation;
     struct flagsync *flagsync;
     uint64_t started_ms; /* wall clock */
     uint64_t started_us; /* monotonic */

@@ -1,5 +1,6 @@
 /* notice_text.c - bodies are made once, when the event is taken; signatures at each try. */
 #include "control/engine/notice_text.h"
+#include "control/engine/notice_mail.h"
 #include "proxy/base/clock.h"
 #include "proxy/base/mem.h"
 #include "proxy/base/sys.h"
@@ -61,20 +62,90 @@ static json_t *slack_body(const json_t *ev, const struct rollout *r)
                                   r->spec.version, text_of(ev, "message")));
 }
 
-json_t *notice_doc(const json_t *entry, const json_t *ev, const struct rollout *r)
+/* How bad, in PagerDuty's words; NULL: it is over. */
+static const char *severity_of(const char *type)
 {
-    const char *slack = json_string_value(json_object_get(entry, "slack"));
-    json_t *body = slack ? slack_body(ev, r) : webhook_body(ev, r);
-    char *text = json_dumps(body, JSON_COMPACT);
-    json_t *doc =
-        json_pack("{s:s,s:s,s:s,s:I,s:s,s:s}", "rollout", r->id, "service", r->service, "type",
-                  text_of(ev, "type"), "ts_ms", (json_int_t)clock_wall_ms(), "target",
-                  slack ? slack : text_of(entry, "webhook"), "body", text);
+    static const char *const severities[][2] = {
+        {"rollout.revert_stuck", "critical"},
+        {"rollout.aborting", "error"},
+        {"rollout.reverted", "error"},
+        {"rollout.rolled_back", "error"},
+        {"rollout.holding", "warning"},
+        {"rollout.superseded", "warning"},
+        {"rollout.resumed", NULL},
+        {"rollout.approved", NULL},
+        {"rollout.succeeded", NULL},
+    };
 
+    for (size_t i = 0; i < ARRAY_LEN(severities); i++)
+        if (strcmp(severities[i][0], type) == 0)
+            return severities[i][1];
+    return "info";
+}
+
+static char *sentence(const json_t *ev, const struct rollout *r)
+{
+    return xasprintf("%s %s (%s to %s): %s", r->service, r->id, r->stable, r->spec.version,
+                     text_of(ev, "message"));
+}
+
+/* Without its routing key, which is looked up when it is sent. */
+static json_t *pagerduty_body(const json_t *ev, const struct rollout *r)
+{
+    const char *severity = severity_of(text_of(ev, "type"));
+    char *summary = sentence(ev, r);
+    json_t *body =
+        json_pack("{s:s,s:s,s:{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:O}}", "event_action",
+                  severity ? "trigger" : "resolve", "dedup_key", r->id, "payload", "summary",
+                  summary, "source", r->service, "severity", severity ? severity : "info",
+                  "timestamp", text_of(ev, "ts"), "component", r->spec.version, "group",
+                  "sluice", "class", text_of(ev, "type"), "custom_details", ev);
+
+    xfree(summary);
+    return body;
+}
+
+#define PAGERDUTY "https://events.pagerduty.com/v2/enqueue"
+
+/* Where ENTRY's notices go, and what DOC keeps of it to send them. */
+static const char *target_of(const json_t *entry, json_t *doc)
+{
+    json_t *mail = json_object_get(entry, "email"), *routing;
+
+    if (mail) {
+        json_object_set(doc, "mail", mail);
+        return text_of(mail, "server");
+    }
+    if ((routing = json_object_get(entry, "pagerduty"))) {
+        json_object_set(doc, "routing", routing);
+        return json_object_get(entry, "url") ? text_of(entry, "url") : PAGERDUTY;
+    }
     if (json_object_get(entry, "secret"))
         json_object_set(doc, "secret", json_object_get(entry, "secret"));
-    xfree(text);
+    return text_of(entry, json_object_get(entry, "slack") ? "slack" : "webhook");
+}
+
+static char *body_of(const json_t *entry, const json_t *ev, const struct rollout *r)
+{
+    json_t *body = json_object_get(entry, "slack")       ? slack_body(ev, r)
+                   : json_object_get(entry, "pagerduty") ? pagerduty_body(ev, r)
+                                                         : webhook_body(ev, r);
+    char *text = json_dumps(body, JSON_COMPACT);
+
     json_decref(body);
+    return text;
+}
+
+json_t *notice_doc(const json_t *entry, const json_t *ev, const struct rollout *r)
+{
+    json_t *mail = json_object_get(entry, "email");
+    char *body = mail ? notice_mail(mail, ev, r) : body_of(entry, ev, r);
+    json_t *doc =
+        json_pack("{s:s,s:s,s:s,s:I,s:s}", "rollout", r->id, "service", r->service, "type",
+                  text_of(ev, "type"), "ts_ms", (json_int_t)clock_wall_ms(), "body", body);
+
+    json_object_set_new(doc, "target", json_string(target_of(entry, doc)));
+    xfree(body);
     return doc;
 }
 
@@ -126,27 +197,91 @@ void notice_request_release(struct notice_request *q)
         xfree(q->headers[i]);
     xfree(q->url);
     xfree(q->body);
+    xfree(q->password);
 }
 
-int notice_request(const json_t *doc, const char *key, uint64_t now_s, struct notice_request *q)
+/* What DOC's member NAME refers to. False: it is a reference that leads nowhere, and WHY. */
+static bool refer(const json_t *obj, const char *name, char **value, char **why)
 {
-    const char *reference = json_string_value(json_object_get(doc, "secret"));
-    char *secret = reference ? look_up(reference) : NULL;
+    const char *reference = json_string_value(json_object_get(obj, name));
 
-    memset(q, 0, sizeof(*q));
-    q->url = look_up(text_of(doc, "target"));
-    if (!q->url || (reference && !secret)) {
-        q->why = xasprintf("%s is not there", q->url ? reference : text_of(doc, "target"));
-        xfree(q->url);
-        xfree(secret);
-        return -1;
+    *value = reference ? look_up(reference) : NULL;
+    if (reference && !*value && !*why)
+        *why = xasprintf("%s is not there", reference);
+    return !reference || *value;
+}
+
+static char *add_routing(const char *body, const char *key)
+{
+    json_t *doc = json_loads(body, 0, NULL);
+    char *text;
+
+    json_object_set_new(doc, "routing_key", json_string(key));
+    text = json_dumps(doc, JSON_COMPACT);
+    json_decref(doc);
+    return text;
+}
+
+/* A password that would be sent in the clear is for a server of this machine only. */
+static bool is_local(const char *url)
+{
+    static const char *const hosts[] = {"127.0.0.1", "localhost", "[::1]"};
+
+    for (size_t i = 0; i < ARRAY_LEN(hosts); i++) {
+        size_t n = strlen(hosts[i]);
+
+        if (strncmp(url + 7, hosts[i], n) == 0 && (url[7 + n] == ':' || url[7 + n] == '\0'))
+            return true;
     }
-    q->body = xasprintf("%s", text_of(doc, "body"));
+    return false;
+}
+
+static void address_mail(const json_t *mail, struct notice_request *q)
+{
+    const json_t *to = json_object_get(mail, "to");
+
+    q->is_mail = true;
+    q->from = text_of(mail, "from");
+    q->user = json_string_value(json_object_get(mail, "user"));
+    q->secure = q->user && !is_local(q->url);
+    for (size_t i = 0; i < json_array_size(to) && i < NOTICE_RECIPIENTS; i++)
+        q->to[i] = json_string_value(json_array_get(to, i));
+}
+
+static void write_headers(const json_t *doc, const char *key, const char *secret,
+                          uint64_t now_s, struct notice_request *q)
+{
     q->headers[0] = xasprintf("Content-Type: application/json");
     q->headers[1] = xasprintf("Idempotency-Key: %s", key);
     q->headers[2] = xasprintf("Sluice-Event: %s", text_of(doc, "type"));
     if (secret)
         q->headers[3] = sign(secret, q->body, now_s);
+}
+
+int notice_request(const json_t *doc, const char *key, uint64_t now_s, struct notice_request *q)
+{
+    const json_t *mail = json_object_get(doc, "mail");
+    char *secret = NULL, *routing = NULL, *why = NULL;
+    bool found = true;
+
+    memset(q, 0, sizeof(*q));
+    found = refer(doc, "target", &q->url, &why) && found;
+    found = refer(doc, "secret", &secret, &why) && found;
+    found = refer(doc, "routing", &routing, &why) && found;
+    found = refer(mail, "password", &q->password, &why) && found;
+    if (found) {
+        q->body = routing ? add_routing(text_of(doc, "body"), routing)
+                          : xasprintf("%s", text_of(doc, "body"));
+        if (mail)
+            address_mail(mail, q);
+        else
+            write_headers(doc, key, secret, now_s, q);
+    } else {
+        notice_request_release(q);
+        memset(q, 0, sizeof(*q));
+        q->why = why;
+    }
     xfree(secret);
-    return 0;
+    xfree(routing);
+    return found ? 0 : -1;
 }

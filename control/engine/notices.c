@@ -95,9 +95,11 @@ static void give_up(struct notice *x, const char *why)
     finish(x);
 }
 
-/* It will not like this one better later. */
-static bool is_refusal(int status)
+/* It will not like this one better later. Of a mail server 5xx is that (RFC 5321 4.2.1). */
+static bool is_refusal(const struct notice *x, int status)
 {
+    if (json_object_get(x->doc, "mail"))
+        return status >= 500;
     return status >= 300 && status < 500 && status != 408 && status != 425 && status != 429;
 }
 
@@ -123,7 +125,7 @@ static void on_answer(void *arg, const struct fetch_result *r)
         snprintf(why, sizeof(why), "status %d", r->status);
     else /* a message of the library's may have the URL in it, which may be a secret */
         snprintf(why, sizeof(why), "%s", x->target[0] == '@' ? "no answer" : r->error);
-    if (is_refusal(r->status) || clock_wall_ms() - born > NOTICES_LIFE_MS) {
+    if (is_refusal(x, r->status) || clock_wall_ms() - born > NOTICES_LIFE_MS) {
         give_up(x, why);
         return;
     }
@@ -144,11 +146,14 @@ static void try(void *arg)
         xfree(why);
         return;
     }
-    struct fetch_options o = {.method = "POST",
+    struct fetch_mail mail = {
+        .from = q.from, .to = q.to, .user = q.user, .password = q.password, .secure = q.secure};
+    struct fetch_options o = {.method = q.is_mail ? NULL : "POST",
                               .url = q.url,
                               .headers = (const char *const *)q.headers,
                               .body = str_of(q.body),
-                              .body_max = 1024};
+                              .body_max = 1024,
+                              .mail = q.is_mail ? &mail : NULL};
     x->fetch = fetch_start(x->notices->engine->fetcher, &o, on_answer, x);
     notice_request_release(&q);
 }
@@ -188,6 +193,24 @@ static int store_cursor(struct store *s, uint64_t seq)
     return store_put(s, "notices", "cursor", str_of(text));
 }
 
+int notices_add(struct notices *ns, const json_t *entry, const json_t *ev,
+                const struct rollout *r, const char *key)
+{
+    json_t *doc;
+    int rc;
+
+    if (!entry)
+        return 0;
+    if (ns->n >= NOTICES_MAX) {
+        log_error("%u notices wait; %s is not sent", ns->n, key);
+        return 0;
+    }
+    doc = notice_doc(entry, ev, r);
+    rc = store_one(ns->engine->store, key, doc);
+    queue(ns, xasprintf("%s", key), doc);
+    return rc;
+}
+
 /* What EV makes is one transaction; a store that fails loses no notice but at a restart. */
 static void take(struct notices *ns, uint64_t seq, const json_t *ev, const struct rollout *r)
 {
@@ -199,17 +222,11 @@ static void take(struct notices *ns, uint64_t seq, const json_t *ev, const struc
 
     json_array_foreach(list, i, entry)
     {
-        if (!spec_notify_wants(entry, type))
-            continue;
-        if (ns->n >= NOTICES_MAX) {
-            log_error("%u notices wait; of event %" PRIu64 " nobody is told", ns->n, seq);
-            break;
-        }
         char *key = xasprintf("%020" PRIu64 "-%zu", seq, i);
-        json_t *doc = notice_doc(entry, ev, r);
-        if (rc == 0 && seq)
-            rc = store_one(s, key, doc);
-        queue(ns, key, doc);
+
+        if (spec_notify_wants(entry, type) && notices_add(ns, entry, ev, r, key) < 0)
+            rc = -1;
+        xfree(key);
     }
     if (rc == 0 && seq)
         rc = store_cursor(s, seq);

@@ -1,5 +1,5 @@
 /*
- * notices.h - telling others what happens to rollouts: webhooks, Slack and what speaks like it.
+ * notices.h - telling others what happens to rollouts: webhooks, Slack, PagerDuty, e-mail.
  *
  * A notice is in the store before the first try and leaves it after the last, so nothing is
  * forgotten by a restart; what is acknowledged is not sent again, what the receiver got without
@@ -7,9 +7,9 @@
  * the events; a target that does not answer delays no other one, and never a rollout.
  */
 #pragma once
-#include "proxy/base/check.h"
+#include "control/rollout/machine.h"
 
-#include <stdint.h>
+#include <jansson.h>
 
 struct engine;
 struct notices;
@@ -23,3 +23,10 @@ struct notices *notices_new(struct engine *e); /* hears of events from now on */
 void notices_free(struct notices *ns);
 /* Go on with what an earlier run has left. Rollouts must have been read. */
 void notices_resume(struct notices *ns);
+/*
+ * Send EV to ENTRY of R's "notify" (NULL: a no-op), whatever events that asks for; KEY names
+ * the notice. It is stored in the caller's transaction: -1 means that it cannot be and the
+ * transaction is doomed; it is sent all the same.
+ */
+MUST_CHECK int notices_add(struct notices *ns, const json_t *entry, const json_t *ev,
+                           const struct rollout *r, const char *key);

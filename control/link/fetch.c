@@ -27,10 +27,12 @@ struct fetch { /* owned by the fetcher until its callback */
     uint32_t magic;
     struct fetcher *fetcher;
     CURL *curl;
-    struct curl_slist *headers, *connect_to;
+    struct curl_slist *headers, *connect_to, *recipients;
     fetch_cb *cb;
     void *arg;
     char *request_body;
+    size_t request_size, request_sent; /* of mail */
+    bool mail;
     char *body, *fields;
     size_t n, body_max, nfields, fields_max;
     bool truncated;
@@ -57,6 +59,7 @@ static void fetch_free(struct fetch *f)
     }
     curl_slist_free_all(f->headers);
     curl_slist_free_all(f->connect_to);
+    curl_slist_free_all(f->recipients);
     xfree(f->request_body);
     xfree(f->body);
     xfree(f->fields);
@@ -84,7 +87,7 @@ static void finish(struct fetch *f, CURLcode code)
     r.headers = (struct str){f->fields ? f->fields : "", f->nfields};
     r.body = (struct str){f->body ? f->body : "", f->n};
     r.truncated = f->truncated;
-    r.status = code == CURLE_OK ? (int)status : 0;
+    r.status = code == CURLE_OK || (f->mail && status >= 400) ? (int)status : 0;
     if (code == CURLE_OPERATION_TIMEDOUT)
         r.error = "timed out";
     else if (code != CURLE_OK)
@@ -297,6 +300,47 @@ static void set_tls(CURL *c, const struct tls_upstream_spec *tls)
         curl_easy_setopt(c, CURLOPT_CAPATH, NULL);
 }
 
+/* The text of a mail, a piece at a time. */
+static size_t on_send(char *to, size_t size, size_t n, void *arg)
+{
+    struct fetch *f = CAST(fetch, FETCH_MAGIC, arg);
+    size_t left = f->request_size - f->request_sent, take = left < n * size ? left : n * size;
+
+    memcpy(to, f->request_body + f->request_sent, take);
+    f->request_sent += take;
+    return take;
+}
+
+static void set_mail(struct fetch *f, const struct fetch_mail *m)
+{
+    CURL *c = f->curl;
+
+    f->mail = true;
+    for (size_t i = 0; m->to[i]; i++)
+        f->recipients = curl_slist_append(f->recipients, m->to[i]);
+    curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "smtp,smtps");
+    curl_easy_setopt(c, CURLOPT_MAIL_FROM, m->from);
+    curl_easy_setopt(c, CURLOPT_MAIL_RCPT, f->recipients);
+    curl_easy_setopt(c, CURLOPT_USE_SSL, (long)(m->secure ? CURLUSESSL_ALL : CURLUSESSL_TRY));
+    if (m->user) {
+        curl_easy_setopt(c, CURLOPT_USERNAME, m->user);
+        curl_easy_setopt(c, CURLOPT_PASSWORD, m->password);
+    }
+    curl_easy_setopt(c, CURLOPT_UPLOAD, 1L);
+    curl_easy_setopt(c, CURLOPT_READFUNCTION, on_send);
+    curl_easy_setopt(c, CURLOPT_READDATA, f);
+}
+
+static void set_body(struct fetch *f, struct str body)
+{
+    f->request_body = xstrndup(body.p, body.n);
+    f->request_size = body.n;
+    if (f->mail)
+        return;
+    curl_easy_setopt(f->curl, CURLOPT_POSTFIELDSIZE, (long)body.n);
+    curl_easy_setopt(f->curl, CURLOPT_POSTFIELDS, f->request_body);
+}
+
 static void set_options(struct fetch *f, const struct fetch_options *o)
 {
     CURL *c = f->curl;
@@ -337,11 +381,10 @@ static void set_options(struct fetch *f, const struct fetch_options *o)
     }
     if (o->tls)
         set_tls(c, o->tls);
-    if (o->body.p) {
-        f->request_body = xstrndup(o->body.p, o->body.n);
-        curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE, (long)o->body.n);
-        curl_easy_setopt(c, CURLOPT_POSTFIELDS, f->request_body);
-    }
+    if (o->mail)
+        set_mail(f, o->mail);
+    if (o->body.p)
+        set_body(f, o->body);
     if (o->method && strcmp(o->method, "GET") != 0)
         curl_easy_setopt(c, CURLOPT_CUSTOMREQUEST, o->method);
     for (size_t i = 0; o->headers && o->headers[i]; i++)

@@ -1,9 +1,9 @@
 /*
- * fetch.h - HTTP requests of the controller, by libcurl on the loop.
+ * fetch.h - HTTP requests of the controller, and its e-mail, by libcurl on the loop.
  *
  * A fetch calls back exactly once, on a later turn, unless it is cancelled. http and https
- * only, no redirects, no proxy from the environment, no cookies; connections are kept and
- * reused.
+ * only, or smtp and smtps for mail; no redirects, no proxy from the environment, no cookies;
+ * connections are kept and reused.
  */
 #pragma once
 #include "proxy/base/check.h"
@@ -16,6 +16,13 @@ struct fetch;   /* one request under way; owned by the fetcher */
 
 struct fetcher *fetcher_new(struct loop *l);
 void fetcher_free(struct fetcher *f); /* what is under way is cancelled */
+
+struct fetch_mail {              /* RFC 5321; what is sent is the body of the options */
+    const char *from;            /* "sluice@shop.example" */
+    const char *const *to;       /* NULL-terminated */
+    const char *user, *password; /* both or neither */
+    bool secure;                 /* smtp: no TLS, no mail; else TLS where the server has it */
+};
 
 struct fetch_options {          /* all of it is copied */
     const char *method;         /* NULL: GET */
@@ -32,12 +39,13 @@ struct fetch_options {          /* all of it is copied */
     bool connect_only;   /* no request: status 0 and no error when it connected */
     bool unverified;     /* https: whoever answers will do */
     const struct tls_upstream_spec
-        *tls;   /* https: how it is spoken and whom to trust, or NULL */
-    bool fresh; /* a new connection, closed afterwards: for health checks */
+        *tls;                      /* https: how it is spoken and whom to trust, or NULL */
+    bool fresh;                    /* a new connection, closed afterwards: for health checks */
+    const struct fetch_mail *mail; /* the URL is a mail server's */
 };
 
 struct fetch_result {
-    int status;         /* 200; 0: no answer, or none was asked for */
+    int status;         /* 200; 0: no answer, or none was asked for; of mail 250, or why not */
     const char *error;  /* NULL: as asked; else why not: "Connection refused" */
     struct str headers; /* lines "Name: value" CR LF of the final head and the trailers; as
                            body */

@@ -442,6 +442,7 @@ int spec_read(const struct json_t *doc, struct spec *out, struct spec_error *err
         {"owners", read_owners, &out->owners},
         {"links", read_links, &out->links},
         {"notify", spec_read_notify, &out->notify},
+        {"escalation", spec_read_escalation, &out->escalation},
     };
 
     memset(out, 0, sizeof(*out));
@@ -540,5 +541,6 @@ struct json_t *spec_write(const struct spec *s)
     spec_put_json(doc, "owners", s, s->owners);
     spec_put_json(doc, "links", s, s->links);
     spec_put_json(doc, "notify", s, s->notify);
+    spec_put_json(doc, "escalation", s, s->escalation);
     return doc;
 }

@@ -106,9 +106,9 @@ struct spec {
     uint32_t text_used;
     char text[SPEC_TEXT];
     uint64_t warmup_ms, bake_ms, retain_ms;
-    uint32_t owners; /* spec_text: a JSON array of names; 0: none */
-    uint32_t links;  /* spec_text: a JSON object of names and URLs; 0: none */
-    uint32_t notify; /* spec_text: a JSON array, as spec_notify.h says; 0: none */
+    uint32_t owners;             /* spec_text: a JSON array of names; 0: none */
+    uint32_t links;              /* spec_text: a JSON object of names and URLs; 0: none */
+    uint32_t notify, escalation; /* spec_text: JSON arrays, as spec_notify.h says; 0: none */
     enum spec_mode mode;
     enum spec_undecided on_undecided;
     struct judge_config judge; /* ranges checked; epochs already set from the steps */

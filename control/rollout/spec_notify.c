@@ -1,9 +1,12 @@
 /* spec_notify.c - the list is checked once and kept as it was written. */
 #include "control/rollout/spec_notify.h"
 
+#include "proxy/base/str.h"
+
 #include <string.h>
 
-#define PREFIX "rollout."
+#define PREFIX      "rollout."
+#define ADDRESS_MAX 254 /* RFC 5321 4.5.3.1.3, without the angle brackets */
 
 static const char *const happenings[] = {
     "started",      "step",        "holding",    "resumed",    "approved",
@@ -17,7 +20,7 @@ static int read_on(struct spec_reader *rd, const char *pointer, const json_t *v,
     size_t n = json_array_size(v);
 
     (void)target;
-    if (n < 1)
+    if (!json_is_array(v))
         return spec_fail(rd, pointer,
                          "must be an array of events: \"step\", \"reverted\", ...");
     for (size_t i = 0; i < n; i++) {
@@ -68,6 +71,170 @@ static int read_secret(struct spec_reader *rd, const char *pointer, const json_t
     return 0;
 }
 
+/* --- e-mail --- */
+
+/* An address as RFC 5321 has it, without quoted local parts: nothing that ends a command or a
+ * header field. */
+static bool is_address(const char *text)
+{
+    const char *at = text ? strchr(text, '@') : NULL;
+
+    if (!at || at == text || !at[1] || strchr(at + 1, '@') || strlen(text) > ADDRESS_MAX)
+        return false;
+    for (; *text; text++)
+        if (*text <= ' ' || *text == 0x7f || strchr("<>()[],;:\\\"", *text))
+            return false;
+    return true;
+}
+
+static int read_address(struct spec_reader *rd, const char *pointer, const json_t *v,
+                        void *target)
+{
+    *(bool *)target = true;
+    if (!is_address(json_string_value(v)))
+        return spec_fail(rd, pointer, "must be an address such as \"oncall@shop.example\"");
+    return 0;
+}
+
+static int read_recipients(struct spec_reader *rd, const char *pointer, const json_t *v,
+                           void *target)
+{
+    char where[SPEC_POINTER_MAX];
+    size_t n = json_array_size(v);
+
+    if (n < 1 || n > SPEC_RECIPIENTS)
+        return spec_fail(rd, pointer, "must be an array of 1 to %d addresses", SPEC_RECIPIENTS);
+    for (size_t i = 0; i < n; i++) {
+        spec_at_index(where, pointer, i);
+        if (read_address(rd, where, json_array_get(v, i), target) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int read_server(struct spec_reader *rd, const char *pointer, const json_t *v,
+                       void *target)
+{
+    const char *text = json_string_value(v);
+    size_t scheme = !text                               ? 0
+                    : strncmp(text, "smtp://", 7) == 0  ? 7
+                    : strncmp(text, "smtps://", 8) == 0 ? 8
+                                                        : 0;
+
+    *(bool *)target = true;
+    if (!scheme || !text[scheme] || strpbrk(text + scheme, "@/? "))
+        return spec_fail(rd, pointer,
+                         "must be like \"smtp://mail.example:587\" or "
+                         "\"smtps://mail.example\"");
+    return 0;
+}
+
+static int read_user(struct spec_reader *rd, const char *pointer, const json_t *v, void *target)
+{
+    const char *text = json_string_value(v);
+
+    *(bool *)target = true;
+    if (!text || !*text || strpbrk(text, "\r\n"))
+        return spec_fail(rd, pointer, "must be a name");
+    return 0;
+}
+
+static int read_password(struct spec_reader *rd, const char *pointer, const json_t *v,
+                         void *target)
+{
+    *(bool *)target = true;
+    return read_secret(rd, pointer, v, NULL);
+}
+
+static int read_email(struct spec_reader *rd, const char *pointer, const json_t *v,
+                      void *target)
+{
+    bool to = false, from = false, server = false, user = false, password = false;
+    const struct spec_field fields[] = {
+        {"to", read_recipients, &to},           {"from", read_address, &from},
+        {"server", read_server, &server},       {"user", read_user, &user},
+        {"password", read_password, &password},
+    };
+
+    ++*(unsigned *)target;
+    if (spec_read_object(rd, pointer, v, fields, ARRAY_LEN(fields)) < 0)
+        return -1;
+    if (!to || !from || !server)
+        return spec_fail(rd, pointer, "needs \"to\", \"from\" and \"server\"");
+    if (user != password)
+        return spec_fail(rd, pointer, "needs \"user\" and \"password\" or neither");
+    return 0;
+}
+
+/* --- PagerDuty --- */
+
+static int read_routing_key(struct spec_reader *rd, const char *pointer, const json_t *v,
+                            void *target)
+{
+    ++*(unsigned *)target;
+    return read_secret(rd, pointer, v, NULL);
+}
+
+static int read_url(struct spec_reader *rd, const char *pointer, const json_t *v, void *target)
+{
+    unsigned targets = 0;
+
+    *(bool *)target = true;
+    return read_target(rd, pointer, v, &targets);
+}
+
+/* --- the lists --- */
+
+static int read_name(struct spec_reader *rd, const char *pointer, const json_t *v, void *target)
+{
+    const char *text = json_string_value(v);
+
+    (void)target;
+    if (!text || !*text || strlen(text) > SPEC_NAME_MAX)
+        return spec_fail(rd, pointer, "must be a name of at most %d bytes", SPEC_NAME_MAX);
+    return 0;
+}
+
+static int read_entry(struct spec_reader *rd, const char *pointer, const json_t *entry)
+{
+    unsigned targets = 0;
+    bool url = false;
+    const struct spec_field fields[] = {
+        {"name", read_name, NULL},
+        {"on", read_on, NULL},
+        {"webhook", read_target, &targets},
+        {"slack", read_target, &targets},
+        {"pagerduty", read_routing_key, &targets},
+        {"email", read_email, &targets},
+        {"secret", read_secret, NULL},
+        {"url", read_url, &url},
+    };
+
+    if (spec_read_object(rd, pointer, entry, fields, ARRAY_LEN(fields)) < 0)
+        return -1;
+    if (targets != 1)
+        return spec_fail(
+            rd, pointer,
+            "must have one of \"webhook\", \"slack\", \"pagerduty\" and \"email\"");
+    if (url && !json_object_get(entry, "pagerduty"))
+        return spec_fail(rd, pointer, "\"url\" is where PagerDuty is, and nothing else's");
+    if (json_object_get(entry, "secret") && !json_object_get(entry, "webhook"))
+        return spec_fail(rd, pointer, "\"secret\" signs what a webhook gets, nothing else");
+    return 0;
+}
+
+const json_t *spec_notify_named(const json_t *list, const char *name)
+{
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *entry = json_array_get(list, i);
+        const char *its = json_string_value(json_object_get(entry, "name"));
+
+        if (its && strcmp(its, name) == 0)
+            return entry;
+    }
+    return NULL;
+}
+
 int spec_read_notify(struct spec_reader *rd, const char *pointer, const json_t *v, void *target)
 {
     char where[SPEC_POINTER_MAX];
@@ -76,21 +243,61 @@ int spec_read_notify(struct spec_reader *rd, const char *pointer, const json_t *
     if (!json_is_array(v) || n > SPEC_NOTIFY)
         return spec_fail(rd, pointer, "must be an array of at most %d", SPEC_NOTIFY);
     for (size_t i = 0; i < n; i++) {
-        unsigned targets = 0;
-        const struct spec_field fields[] = {
-            {"on", read_on, NULL},
-            {"webhook", read_target, &targets},
-            {"slack", read_target, &targets},
-            {"secret", read_secret, NULL},
-        };
+        const json_t *entry = json_array_get(v, i);
+        const char *name;
 
         spec_at_index(where, pointer, i);
-        if (spec_read_object(rd, where, json_array_get(v, i), fields, ARRAY_LEN(fields)) < 0)
+        if (read_entry(rd, where, entry) < 0)
             return -1;
-        if (targets != 1)
-            return spec_fail(rd, where, "must have one of \"webhook\" and \"slack\"");
+        name = json_string_value(json_object_get(entry, "name"));
+        if (name && spec_notify_named(v, name) != entry)
+            return spec_fail(rd, where, "\"%s\" names another entry too", name);
     }
     return n ? spec_keep_json(rd, pointer, v, target) : 0;
+}
+
+/* Whether TARGET, a list, has the name. */
+static int read_to(struct spec_reader *rd, const char *pointer, const json_t *v, void *target)
+{
+    const char *name = json_string_value(v);
+
+    if (!name || !spec_notify_named(target, name))
+        return spec_fail(rd, pointer, "must be the \"name\" of an entry of \"notify\"");
+    return 0;
+}
+
+static int read_rung(struct spec_reader *rd, const char *pointer, const json_t *v, json_t *list)
+{
+    uint64_t after;
+    const struct spec_field fields[] = {
+        {"after", spec_read_duration, &after},
+        {"to", read_to, list},
+    };
+
+    if (spec_read_object(rd, pointer, v, fields, ARRAY_LEN(fields)) < 0)
+        return -1;
+    if (!json_object_get(v, "after") || !json_object_get(v, "to"))
+        return spec_fail(rd, pointer, "needs \"after\" and \"to\"");
+    return 0;
+}
+
+int spec_read_escalation(struct spec_reader *rd, const char *pointer, const json_t *v,
+                         void *target)
+{
+    char where[SPEC_POINTER_MAX];
+    size_t n = json_array_size(v);
+    json_t *list;
+    int rc = 0;
+
+    if (!json_is_array(v) || n > SPEC_NOTIFY)
+        return spec_fail(rd, pointer, "must be an array of at most %d", SPEC_NOTIFY);
+    list = json_loads(spec_text(rd->out, rd->out->notify), 0, NULL);
+    for (size_t i = 0; rc == 0 && i < n; i++) {
+        spec_at_index(where, pointer, i);
+        rc = read_rung(rd, where, json_array_get(v, i), list);
+    }
+    json_decref(list);
+    return rc == 0 && n ? spec_keep_json(rd, pointer, v, target) : rc;
 }
 
 bool spec_notify_wants(const json_t *entry, const char *type)

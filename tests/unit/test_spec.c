@@ -129,8 +129,66 @@ static const struct mistake {
     {"{\"version\":\"v\",\"preset\":\"fast\",\"notify\":[{\"webhook\":\"@cred:../x\"}]}",
      "/notify/0/webhook", "must be a URL"},
     {"{\"version\":\"v\",\"preset\":\"fast\",\"notify\":[{\"webhook\":\"http://x/"
-     "\",\"on\":[]}]}",
+     "\",\"on\":\"step\"}]}",
      "/notify/0/on", "must be an array of events"},
+    {"{\"version\":\"v\",\"preset\":\"fast\",\"notify\":[{\"slack\":\"http://x/"
+     "\",\"secret\":\"@env:S\"}]}",
+     "/notify/0", "signs what a webhook gets"},
+    {"{\"version\":\"v\",\"preset\":\"fast\",\"notify\":[{\"slack\":\"http://x/"
+     "\",\"url\":\"http://x/\"}]}",
+     "/notify/0", "where PagerDuty is"},
+    {"{\"version\":\"v\",\"preset\":\"fast\",\"notify\":[{\"pagerduty\":\"0123456789\"}]}",
+     "/notify/0/pagerduty", "can be read"},
+    {"{\"version\":\"v\",\"preset\":\"fast\",\"notify\":[{\"email\":{\"to\":[],\"from\":\"a@"
+     "b\",\"server\":\"smtp://h\"}}]}",
+     "/notify/0/email/to", "1 to 8 addresses"},
+    {"{\"version\":\"v\",\"preset\":\"fast\",\"notify\":[{\"email\":{\"to\":[\"x@y\",\"a\"],"
+     "\"from\":\"a@b\",\"server\":\"smtp://h\"}}]}",
+     "/notify/0/email/to/1", "must be an address"},
+    {"{\"version\":\"v\",\"preset\":\"fast\",\"notify\":[{\"email\":{\"to\":[\"x@y\",\"a@\"],"
+     "\"from\":\"a@b\",\"server\":\"smtp://h\"}}]}",
+     "/notify/0/email/to/1", "must be an address"},
+    {"{\"version\":\"v\",\"preset\":\"fast\",\"notify\":[{\"email\":{\"to\":[\"x@y\",\"@b\"],"
+     "\"from\":\"a@b\",\"server\":\"smtp://h\"}}]}",
+     "/notify/0/email/to/1", "must be an address"},
+    {"{\"version\":\"v\",\"preset\":\"fast\",\"notify\":[{\"email\":{\"to\":[\"x@y\",\"a@b@c\"]"
+     ",\"from\":\"a@b\",\"server\":\"smtp://h\"}}]}",
+     "/notify/0/email/to/1", "must be an address"},
+    {"{\"version\":\"v\",\"preset\":\"fast\",\"notify\":[{\"email\":{\"to\":[\"x@y\",\"a "
+     "b@c\"],\"from\":\"a@b\",\"server\":\"smtp://h\"}}]}",
+     "/notify/0/email/to/1", "must be an address"},
+    {"{\"version\":\"v\",\"preset\":\"fast\",\"notify\":[{\"email\":{\"to\":[\"x@y\",\"a@b>\"],"
+     "\"from\":\"a@b\",\"server\":\"smtp://h\"}}]}",
+     "/notify/0/email/to/1", "must be an address"},
+    {"{\"version\":\"v\",\"preset\":\"fast\",\"notify\":[{\"email\":{\"to\":[\"x@y\",\"a@"
+     "b\\r\\nRCPT TO:c@d\"],\"from\":\"a@b\",\"server\":\"smtp://h\"}}]}",
+     "/notify/0/email/to/1", "must be an address"},
+    {"{\"version\":\"v\",\"preset\":\"fast\",\"notify\":[{\"email\":{\"to\":[\"x@y\"],\"from\":"
+     "\"a@b\",\"server\":\"http://h\"}}]}",
+     "/notify/0/email/server", "smtp://"},
+    {"{\"version\":\"v\",\"preset\":\"fast\",\"notify\":[{\"email\":{\"to\":[\"x@y\"],\"from\":"
+     "\"a@b\",\"server\":\"smtp://u:p@h\"}}]}",
+     "/notify/0/email/server", "smtp://"},
+    {"{\"version\":\"v\",\"preset\":\"fast\",\"notify\":[{\"email\":{\"to\":[\"x@y\"],\"from\":"
+     "\"a@b\"}}]}",
+     "/notify/0/email", "needs \"to\", \"from\" and \"server\""},
+    {"{\"version\":\"v\",\"preset\":\"fast\",\"notify\":[{\"email\":{\"to\":[\"x@y\"],\"from\":"
+     "\"a@b\",\"server\":\"smtp://h\",\"user\":\"u\"}}]}",
+     "/notify/0/email", "or neither"},
+    {"{\"version\":\"v\",\"preset\":\"fast\",\"notify\":[{\"email\":{\"to\":[\"x@y\"],\"from\":"
+     "\"a@b\",\"server\":\"smtp://h\",\"user\":\"u\",\"password\":\"p\"}}]}",
+     "/notify/0/email/password", "can be read"},
+    {"{\"version\":\"v\",\"preset\":\"fast\",\"notify\":[{\"name\":\"a\",\"slack\":\"http://x/"
+     "\"},{\"name\":\"a\",\"slack\":\"http://y/\"}]}",
+     "/notify/1", "names another entry"},
+    {"{\"version\":\"v\",\"preset\":\"fast\",\"escalation\":[{\"after\":\"0s\",\"to\":\"a\"}]}",
+     "/escalation/0/to", "the \"name\" of an entry"},
+    {"{\"version\":\"v\",\"preset\":\"fast\",\"notify\":[{\"name\":\"a\",\"slack\":\"http://x/"
+     "\"}],\"escalation\":[{\"to\":\"a\"}]}",
+     "/escalation/0", "needs \"after\" and \"to\""},
+    {"{\"version\":\"v\",\"preset\":\"fast\",\"notify\":[{\"name\":\"a\",\"slack\":\"http://x/"
+     "\"}],\"escalation\":[{\"after\":\"soon\",\"to\":\"a\"}]}",
+     "/escalation/0/after", "duration"},
     {"{\"version\":\"v\",\"preset\":\"fast\",\"notify\":[{\"slack\":\"@env:S\","
      "\"webhook\":\"http://x/\"}]}",
      "/notify/0", "must have one of"},
