@@ -126,6 +126,16 @@ static json_t *view_limited(const struct engine *e, const struct conf_service *s
         (json_int_t)held[STATS_RETRYING], "max_retries", (json_int_t)c->max_retries);
 }
 
+/* What is spoken to endpoints, in the words of the config. */
+static const char *upstream_name(enum conf_upstream protocol)
+{
+    static const char *const names[] = {[CONF_UPSTREAM_HTTP1] = "http/1.1",
+                                        [CONF_UPSTREAM_H2C] = "h2c",
+                                        [CONF_UPSTREAM_H2] = "h2"};
+
+    return names[protocol];
+}
+
 static json_t *version_with_share(const struct engine *e, const struct conf_service *s,
                                   const struct conf_version *v, json_t *actual)
 {
@@ -134,9 +144,9 @@ static json_t *version_with_share(const struct engine *e, const struct conf_serv
 
     for (size_t i = 0; i < v->nendpoints; i++)
         json_array_append_new(endpoints, view_endpoint(e, s, v, &v->endpoints[i]));
-    return json_pack("{s:s,s:f,s:o,s:s,s:o,s:o,s:o}", "name", v->name.p, "weight",
-                     v->weight / 100.0, "actual", actual, "origin",
-                     desired_origin(e->desired, s->name.p), "labels",
+    return json_pack("{s:s,s:s,s:f,s:o,s:s,s:o,s:o,s:o}", "name", v->name.p, "protocol",
+                     upstream_name(v->protocol), "weight", v->weight / 100.0, "actual", actual,
+                     "origin", desired_origin(e->desired, s->name.p), "labels",
                      labels ? json_incref(labels) : json_object(), "limited",
                      view_limited(e, s, v), "endpoints", endpoints);
 }

@@ -166,6 +166,7 @@ def tell(t):
                  routes=[{"path": f"/{k}/", "host": "shop", "service": k, "rewrite": "/"}
                          for k in services])
     for k, v in services.items():
+        t.equal(s.api("GET", f"/v1/services/{k}")["versions"][0]["protocol"], v[1], f"what {k} is spoken to in")
         t.eventually(f"{k} answers", lambda: curl(t, f"http://127.0.0.1:{port}/{k}/x", "-o", "/dev/null",
                                                   "-w", "%{http_code}")[0] == b"200")
     for k in ("plain", "secure"):
