@@ -30,6 +30,7 @@ struct target { /* owned by health; strings behind it */
     enum health_state state;
     bool up, wanted;
     bool secure;        /* TLS is spoken */
+    bool http2;         /* spoken to the version */
     bool announced;     /* the endpoint expects a PROXY header */
     uint32_t good, bad; /* results in a row */
     uint64_t since_ms, checks, failures;
@@ -180,6 +181,7 @@ static void on_due(void *arg)
                               .timeout_ms = t->conf.timeout_ms,
                               .connect_only = t->conf.by == CONF_CHECK_TCP,
                               .fresh = true,
+                              .http2 = t->http2,
                               .tls = health_tls_of(t->health->tls, str_of(t->service)),
                               .proxy_header = t->announced,
                               .address = t->address,
@@ -275,13 +277,14 @@ static void set_url(struct target *t, const struct conf_service *s,
 
 /* Bring T in line with what the configuration says now. */
 static void target_configure(struct target *t, const struct conf_service *s,
-                             const struct conf_endpoint *e)
+                             const struct conf_version *v, const struct conf_endpoint *e)
 {
     bool was = t->conf.enabled;
 
     t->conf = s->health;
     t->conf.path = t->conf.service = STR_NONE;
     t->secure = s->tls.enabled;
+    t->http2 = v->protocol != CONF_UPSTREAM_HTTP1;
     t->announced = s->proxy_protocol != CONF_ANNOUNCE_OFF;
     if (!t->conf.enabled) {
         timer_stop(&t->timer);
@@ -340,7 +343,7 @@ static void configure_version(struct health *h, const struct conf_service *s,
         if (!t)
             t = target_new(h, s, v, e);
         t->wanted = true;
-        target_configure(t, s, e);
+        target_configure(t, s, v, e);
     }
 }
 

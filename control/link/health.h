@@ -4,8 +4,9 @@
  * Each endpoint of a service with "health" is asked GET path every interval (jittered by a
  * tenth; first checks come soon but spread, so that thousands never burst). 2xx and 3xx are
  * good; anything else, a timeout or no connection is bad. Or it is asked whether it accepts
- * connections, or by the gRPC health protocol over HTTP/2: then SERVING is good. TLS is spoken
- * and verified as traffic does it: nobody is healthy whom no request would be sent to.
+ * connections, or by the gRPC health protocol over HTTP/2: then SERVING is good. The version's
+ * protocol and TLS are spoken, and TLS verified, as traffic does it: nobody is healthy whom no
+ * request would be sent to.
  *
  * A new endpoint is *unknown* and counts as what the caller knew of it (conf_endpoint.up); its
  * first result decides at once. After that RISE good results in a row make it up and FALL bad
