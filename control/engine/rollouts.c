@@ -7,21 +7,18 @@
  * store says.
  */
 #include "control/engine/rollouts.h"
-#include "config/conf.h"
 #include "control/engine/change.h"
 #include "control/engine/desired.h"
 #include "control/engine/effects.h"
 #include "control/engine/engine.h"
 #include "control/engine/evidence.h"
+#include "control/engine/rollout_entry.h"
 #include "control/engine/tasks.h"
-#include "control/link/health.h"
 #include "control/store/store.h"
 #include "proxy/base/clock.h"
 #include "proxy/base/log.h"
 #include "proxy/base/mem.h"
-#include "proxy/base/stats.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/queue.h>
@@ -41,17 +38,6 @@ struct rollouts {
     struct timer tick;
     bool telling;
 };
-
-int refuse(struct refusal *r, int status, const char *code, const char *fmt, ...)
-{
-    va_list ap;
-
-    *r = (struct refusal){.status = status, .code = code};
-    va_start(ap, fmt);
-    vsnprintf(r->message, sizeof(r->message), fmt, ap);
-    va_end(ap);
-    return -1;
-}
 
 /* --- watchers --- */
 
@@ -95,41 +81,6 @@ static void tell_watchers(struct rollouts *rs, const struct rollout_entry *l)
             w->cb(w->arg, l);
     rs->telling = false;
     drop_left(rs);
-}
-
-/* --- what the engine knows about an entry's versions --- */
-
-static uint32_t cell_of(const struct rollouts *rs, const char *service, const char *version)
-{
-    const struct conf_version *v = effects_version(rs->engine->desired, service, version);
-
-    return v ? v->cell : 0;
-}
-
-/* A new endpoint that was not checked yet may get traffic, but no rollout begins on it. */
-static bool was_checked(const struct rollouts *rs, const struct rollout *r,
-                        const struct conf_endpoint *ep)
-{
-    const struct conf_service *s = desired_service(rs->engine->desired, r->service);
-    struct health_row row;
-
-    return !s->health.enabled || r->state != ROLLOUT_WARMING ||
-           (health_get(rs->engine->health, s->name, str_of(r->spec.version), ep->name, &row) &&
-            row.state == HEALTH_UP);
-}
-
-/* Can the canary take traffic? */
-static bool is_ready(const struct rollouts *rs, const struct rollout *r)
-{
-    const struct conf_version *v =
-        effects_version(rs->engine->desired, r->service, r->spec.version);
-
-    for (size_t i = 0; v && i < v->nendpoints; i++) {
-        const struct conf_endpoint *ep = &v->endpoints[i];
-        if (ep->up && !ep->drain && was_checked(rs, r, ep))
-            return true;
-    }
-    return false;
 }
 
 /* --- effects --- */
@@ -291,7 +242,7 @@ static void on_checked(void *arg, const char *id, uint32_t at, bool ok, const ch
 static void note_reverted(struct rollouts *rs, struct rollout_entry *l,
                           const struct publish_result *p)
 {
-    uint32_t cell = cell_of(rs, l->r.service, l->r.spec.version);
+    uint32_t cell = rollout_entry_cell(rs->engine, l->r.service, l->r.spec.version);
     uint64_t last_us = evidence_last_request_us(rs->engine->stats, cell);
 
     l->reverted_us = p->at_us;
@@ -338,8 +289,8 @@ static void observe(struct rollouts *rs, struct rollout_entry *l)
     enum judge_verdict was = l->r.verdict;
     uint64_t now_ms = clock_mono_us() / 1000, wall_ms = clock_wall_ms();
 
-    evidence_take(l, e->stats, cell_of(rs, l->r.service, l->r.stable),
-                  cell_of(rs, l->r.service, l->r.spec.version), w);
+    evidence_take(l, e->stats, rollout_entry_cell(rs->engine, l->r.service, l->r.stable),
+                  rollout_entry_cell(rs->engine, l->r.service, l->r.spec.version), w);
     if (rollout_observe(&l->r, w, wall_ms, report)) {
         if (report->verdict != was || now_ms - l->judged_ms >= 5000) {
             l->judged_ms = now_ms;
@@ -355,7 +306,7 @@ static void observe(struct rollouts *rs, struct rollout_entry *l)
 
 static void tell_readiness(struct rollouts *rs, struct rollout_entry *l)
 {
-    bool ready = is_ready(rs, &l->r);
+    bool ready = rollout_entry_ready(rs->engine, &l->r);
 
     if (ready != l->r.ready)
         step_fact(rs, l, (struct rollout_event){.type = ROLLOUT_ENDPOINTS, .ready = ready});
@@ -375,8 +326,9 @@ static void tick_settling(struct rollouts *rs, struct rollout_entry *l)
 {
     struct judge_window *w = xcalloc(1, sizeof(*w));
 
-    evidence_take(l, rs->engine->stats, cell_of(rs, l->r.service, l->r.stable),
-                  cell_of(rs, l->r.service, l->r.spec.version), w);
+    evidence_take(l, rs->engine->stats,
+                  rollout_entry_cell(rs->engine, l->r.service, l->r.stable),
+                  rollout_entry_cell(rs->engine, l->r.service, l->r.spec.version), w);
     xfree(w);
     if (clock_mono_us() / 1000 - l->judged_ms < ROLLOUTS_SETTLE_MS)
         return;
@@ -437,77 +389,12 @@ void rollouts_health(struct rollouts *rs)
 int rollouts_check(struct rollouts *rs, const char *service, const struct spec *spec,
                    struct refusal *why)
 {
-    const struct conf_service *s = desired_service(rs->engine->desired, service);
     const struct rollout_entry *active = rollouts_active(rs, service);
 
-    if (!s)
-        return refuse(why, 404, "not_found", "no service \"%s\"", service);
     if (active)
         return refuse(why, 409, "rollout_active", "%s is under way on %s (%s to %s)",
                       active->r.id, service, active->r.stable, active->r.spec.version);
-    long at = conf_version_find(s, str_of(spec->version));
-    if (at < 0 && spec->nendpoints == 0) {
-        refuse(why, 404, "unknown_version",
-               "%s has no version \"%s\"; register it, or give \"endpoints\"", service,
-               spec->version);
-        snprintf(why->pointer, sizeof(why->pointer), "/version");
-        return -1;
-    }
-    const struct conf_version *stable = effects_stable(s, spec->version);
-    uint32_t has = at < 0 ? 0 : s->versions[at].weight;
-    if (!stable || stable->weight == 0)
-        return refuse(why, 409, "already_live", "%s has all the weight of %s already",
-                      spec->version, service);
-    if (stable->weight + has != CONF_WEIGHT_FULL)
-        return refuse(why, 409, "weights_split",
-                      "more than one other version of %s has weight; set one of them to 100",
-                      service);
-    if (has > 0)
-        return refuse(why, 409, "version_has_weight",
-                      "%s has %g %% already; set its weight to 0 first", spec->version,
-                      has / 100.0);
-    return 0;
-}
-
-static void entry_free(struct rollout_entry *l)
-{
-    json_decref(l->decisions);
-    json_decref(l->story);
-    xfree(l);
-}
-
-/* Clients are told apart where they are dealt out; elsewhere each request is for itself. */
-static void fit_unit(const struct rollouts *rs, const struct conf_service *s, struct spec *spec)
-{
-    if (s->sticky.by == CONF_STICKY_NONE)
-        spec->judge.clients = JUDGE_REQUEST;
-    if (spec->judge.clients == JUDGE_REQUEST || effects_free_table(rs->engine->desired))
-        return;
-    log_warn("rollout of %s: %d others tell clients apart, this one counts requests", s->name.p,
-             STATS_CLIENT_TABLES);
-    spec->judge.clients = JUDGE_REQUEST;
-}
-
-static struct rollout_entry *entry_new(struct rollouts *rs, const char *service,
-                                       const struct spec *spec, const char *actor)
-{
-    const struct conf_service *s = desired_service(rs->engine->desired, service);
-    struct rollout_entry *l = xcalloc(1, sizeof(*l));
-    struct spec fit = *spec;
-    char id[ROLLOUT_ID_MAX];
-
-    fit_unit(rs, s, &fit);
-    l->number = rs->last_number + 1;
-    snprintf(id, sizeof(id), "r-%llu", (unsigned long long)l->number);
-    rollout_init(&l->r, id, service, effects_stable(s, spec->version)->name.p, actor, &fit,
-                 clock_wall_ms());
-    l->boot = rs->engine->boot;
-    l->keyed = s->sticky.by != CONF_STICKY_NONE;
-    l->decisions = json_array();
-    l->story = json_array();
-    evidence_begin(l, rs->engine->stats, cell_of(rs, service, l->r.stable),
-                   cell_of(rs, service, spec->version));
-    return l;
+    return rollout_entry_check(rs->engine, service, spec, why);
 }
 
 /* Old ones that ended are forgotten, here and in the store. */
@@ -523,7 +410,7 @@ static void forget_old(struct rollouts *rs)
         if (store_delete(rs->engine->store, "rollout", l->r.id) < 0)
             return;
         TAILQ_REMOVE(&rs->all, l, link);
-        entry_free(l);
+        rollout_entry_free(l);
     }
 }
 
@@ -533,7 +420,8 @@ const struct rollout_entry *rollouts_start(struct rollouts *rs, const char *serv
 {
     if (rollouts_check(rs, service, spec, why) != 0)
         return NULL;
-    struct rollout_entry *l = entry_new(rs, service, spec, who.actor);
+    struct rollout_entry *l =
+        rollout_entry_new(rs->engine, rs->last_number + 1, service, spec, who.actor);
     struct move m = {.ev = {.type = ROLLOUT_START},
                      .who = who,
                      .doc = effects_at_start(rs->engine->desired, &l->r, l->number),
@@ -541,7 +429,7 @@ const struct rollout_entry *rollouts_start(struct rollouts *rs, const char *serv
                      .arg = arg};
     if (step(rs, l, &m) != 0) {
         refuse(why, 507, "store_failed", "%s", m.fx.message);
-        entry_free(l);
+        rollout_entry_free(l);
         return NULL;
     }
     rs->last_number = l->number;
@@ -639,7 +527,7 @@ void rollouts_free(struct rollouts *rs)
     tasks_free(rs->tasks);
     while ((l = TAILQ_FIRST(&rs->all))) {
         TAILQ_REMOVE(&rs->all, l, link);
-        entry_free(l);
+        rollout_entry_free(l);
     }
     drop_left(rs);
     xfree(rs);
