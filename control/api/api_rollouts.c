@@ -1,6 +1,7 @@
 /* api_rollouts.c - starting rollouts, watching them, telling them what to do. */
 #include "config/conf.h"
 #include "config/units.h"
+#include "control/api/plan_body.h"
 #include "control/api/reply_live.h"
 #include "control/api/report.h"
 #include "control/api/routes.h"
@@ -95,12 +96,11 @@ static void check_only(struct api_request *req, const char *service, const struc
     if (rollouts_check(api_engine(req)->rollouts, service, spec, &why) != 0)
         reply_refusal(req, &why);
     else
-        api_reply(req, 200,
-                  json_pack("{s:b,s:s,s:o}", "dry_run", 1, "service", service, "spec",
-                            spec_write(spec)));
+        api_reply(req, 200, plan_body(api_engine(req), service, spec));
 }
 
-void api_rollouts_create(struct api_request *req)
+/* The body as a rollout that would start: then it starts, or is only planned. */
+static void take_spec(struct api_request *req, bool plan)
 {
     const struct conf_service *s = reply_service(req);
     struct spec *spec = xcalloc(1, sizeof(*spec));
@@ -113,12 +113,22 @@ void api_rollouts_create(struct api_request *req)
     if (spec_read(api_body(req), spec, &err) != 0)
         api_problem(req, 400, "bad_rollout", err.pointer, "%s", err.message);
     else if (endpoints_are_good(req, spec)) {
-        if (api_dry_run(req))
+        if (plan)
             check_only(req, s->name.p, spec);
         else
             start(req, api_param(req, "service"), spec);
     }
     xfree(spec);
+}
+
+void api_rollouts_create(struct api_request *req)
+{
+    take_spec(req, api_dry_run(req));
+}
+
+void api_rollouts_plan(struct api_request *req)
+{
+    take_spec(req, true);
 }
 
 /* --- watching --- */

@@ -23,6 +23,7 @@ const struct api_route api_routes[] = {
     {"GET", SERVICE "/weights", api_weights_get, 0},
     {"PUT", SERVICE "/weights", api_weights_put, CHANGE_BODY},
     {"POST", SERVICE "/rollouts", api_rollouts_create, CHANGE_BODY},
+    {"POST", SERVICE "/rollouts:plan", api_rollouts_plan, API_BODY},
     {"PUT", VERSION, api_versions_put, CHANGE_BODY},
     {"DELETE", VERSION, api_versions_delete, CHANGE},
     {"POST", ENDPOINT ":drain", api_endpoints_drain, CHANGE_MAY},

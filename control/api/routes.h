@@ -13,6 +13,7 @@ api_handler api_endpoints_put, api_endpoints_delete, api_endpoints_drain, api_en
 /* api_weights.c */
 api_handler api_weights_get, api_weights_put;
 /* api_rollouts.c */
+api_handler api_rollouts_plan;
 api_handler api_rollouts_create, api_rollouts_list, api_rollouts_get;
 api_handler api_rollouts_promote, api_rollouts_pause, api_rollouts_resume, api_rollouts_abort;
 api_handler api_audit_list, api_audit_verify;

@@ -27,6 +27,7 @@ int cmd_weights_set(struct ctl *c);
 int cmd_undo(struct ctl *c);
 /* cmd_deploy.c */
 int cmd_deploy(struct ctl *c);
+int cmd_rollout_plan(struct ctl *c);
 /* cmd_rollout.c */
 int cmd_rollout_list(struct ctl *c);
 int cmd_rollout_show(struct ctl *c);

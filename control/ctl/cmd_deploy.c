@@ -3,6 +3,7 @@
 #include "control/ctl/client.h"
 #include "control/ctl/cmd.h"
 #include "control/ctl/show.h"
+#include "control/ctl/show_plan.h"
 #include "control/ctl/wait.h"
 #include "proxy/base/mem.h"
 #include "proxy/base/sys.h"
@@ -139,6 +140,25 @@ static int wait_for(struct ctl *c, const json_t *r, enum wait_mode mode, uint64_
     return code;
 }
 
+int cmd_rollout_plan(struct ctl *c)
+{
+    int code;
+    json_t *body = body_of(c, &code), *doc;
+
+    if (!body)
+        return code;
+    char *path = ctl_path("/v1/services/%s/rollouts:plan", c->args[0]);
+    code = client_json(c, "POST", path, body, &doc);
+    xfree(path);
+    json_decref(body);
+    if (code == CTL_OK && c->json)
+        ctl_print_json(c, doc);
+    else if (code == CTL_OK)
+        show_plan(c->out, doc);
+    json_decref(doc);
+    return code;
+}
+
 int cmd_deploy(struct ctl *c)
 {
     const char *wait = ctl_option(c, "--wait");
@@ -168,7 +188,7 @@ int cmd_deploy(struct ctl *c)
     else if (!dry && !waits)
         show_line(c->out, doc);
     else if (dry)
-        fprintf(c->out, "would roll %s out\n", ctl_option(c, "--version"));
+        show_plan(c->out, doc);
     code = dry ? CTL_CHANGES : waits ? wait_for(c, doc, mode, timeout_ms) : CTL_OK;
     json_decref(doc);
     return code;

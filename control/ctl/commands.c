@@ -38,6 +38,18 @@ static const struct ctl_option deploy_options[] = {
     {"--dry-run", NULL, "say what would happen: exit 10, or why not"},
     {NULL, NULL, NULL},
 };
+static const struct ctl_option plan_options[] = {
+    {"--version", "VERSION", "as of deploy, and so are those below"},
+    {"--endpoint", "HOST:PORT", NULL},
+    {"-f", "FILE", NULL},
+    {"--steps", "5,25,50,100", NULL},
+    {"--hold", "TIME", NULL},
+    {"--until", "WHAT", NULL},
+    {"--max", "TIME", NULL},
+    {"--warmup", "TIME", NULL},
+    {"--strategy", "NAME", NULL},
+    {NULL, NULL, NULL},
+};
 static const struct ctl_option wait_options[] = {
     {"--for", "MODE", "complete (default) or paused"},
     {"--timeout", "TIME", "exit 5 after this long; the rollout goes on"},
@@ -137,6 +149,8 @@ const struct ctl_command ctl_commands[] = {
      cmd_weights_set, 2, -1, set_options},
 
     {"deploy", "SERVICE", "roll a version out", cmd_deploy, 1, 1, deploy_options},
+    {"rollout plan", "SERVICE", "what deploy would do, how long and what would be noticed",
+     cmd_rollout_plan, 1, 1, plan_options},
     {"rollout list", "", "rollouts, newest first", cmd_rollout_list, 0, 0, NULL},
     {"rollout show", "ROLLOUT", "one rollout with its evidence", cmd_rollout_show, 1, 1, NULL},
     {"rollout watch", "ROLLOUT", "look on until it ends", cmd_rollout_watch, 1, 1, NULL},
