@@ -23,31 +23,28 @@ static const struct ctl_option report_options[] = {
     {"--junit", NULL, "as JUnit XML"},
     {NULL, NULL, NULL},
 };
+/* What rolls out and how; deploy does it, rollout plan says what it would do. */
+#define SPEC_OPTIONS                                                                           \
+    {"--version", "VERSION", "the version that is to get the traffic"},                        \
+        {"--endpoint", "HOST:PORT", "register the version with this endpoint first; repeat"},  \
+        {"-f", "FILE", "a rollout file (JSON with comments)"},                                 \
+        {"--steps", "5,25,50,100", "weights in per cent, instead of a file"},                  \
+        {"--hold", "TIME", "at each step of --steps (default 1m)"},                            \
+        {"--until", "WHAT", "what ends a hold: time (default), evidence, approval"},           \
+        {"--max", "TIME", "longest hold with --until evidence"},                               \
+        {"--warmup", "TIME", "latency of a new endpoint is not judged for this long"},         \
+    {                                                                                          \
+        "--strategy", "NAME", "canary or bluegreen"                                            \
+    }
 static const struct ctl_option deploy_options[] = {
-    {"--version", "VERSION", "the version that is to get the traffic"},
-    {"--endpoint", "HOST:PORT", "register the version with this endpoint first; repeat"},
-    {"-f", "FILE", "a rollout file (JSON with comments)"},
-    {"--steps", "5,25,50,100", "weights in per cent, instead of a file"},
-    {"--hold", "TIME", "at each step of --steps (default 1m)"},
-    {"--until", "WHAT", "what ends a hold: time (default), evidence, approval"},
-    {"--max", "TIME", "longest hold with --until evidence"},
-    {"--warmup", "TIME", "latency of a new endpoint is not judged for this long"},
-    {"--strategy", "NAME", "canary"},
+    SPEC_OPTIONS,
     {"--wait", "[MODE]", "until complete (default), paused or none"},
     {"--timeout", "TIME", "of --wait; the rollout goes on, exit 5"},
-    {"--dry-run", NULL, "say what would happen: exit 10, or why not"},
+    {"--dry-run", NULL, "say what would happen, as rollout plan does: exit 10, or why not"},
     {NULL, NULL, NULL},
 };
 static const struct ctl_option plan_options[] = {
-    {"--version", "VERSION", "as of deploy, and so are those below"},
-    {"--endpoint", "HOST:PORT", NULL},
-    {"-f", "FILE", NULL},
-    {"--steps", "5,25,50,100", NULL},
-    {"--hold", "TIME", NULL},
-    {"--until", "WHAT", NULL},
-    {"--max", "TIME", NULL},
-    {"--warmup", "TIME", NULL},
-    {"--strategy", "NAME", NULL},
+    SPEC_OPTIONS,
     {NULL, NULL, NULL},
 };
 static const struct ctl_option wait_options[] = {
