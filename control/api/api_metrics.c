@@ -258,6 +258,8 @@ void api_metrics_get(struct api_request *req)
                           .ncertificates = g.certificates.n,
                           .version = SLUICE_VERSION,
                           .redis = (enum metrics_redis)flags.redis,
+                          .flags_regressed = flags.version_regressed,
+                          .flags_quarantined = json_object_size(flags.quarantined),
                           .flags_stale_seconds = desired_conf(e->desired)->flags.enabled
                                                      ? (double)flags.stale_ms / 1000
                                                      : -1,

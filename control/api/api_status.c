@@ -82,10 +82,11 @@ static json_t *status_flags(const struct engine *e)
     flagsync_status(e->flagsync, &s);
     json_object_foreach((json_t *)s.quarantined, key, reason)
         json_array_append_new(keys, json_string(key));
-    return json_pack("{s:s,s:s%,s:I,s:I,s:s,s:I,s:o}", "source", s.source, "env",
+    return json_pack("{s:s,s:s%,s:I,s:I,s:s,s:I,s:b,s:o}", "source", s.source, "env",
                      s.env.p ? s.env.p : "", s.env.n, "version", (json_int_t)s.version,
                      "sequence", (json_int_t)s.sequence, "redis", redis[s.redis], "stale_ms",
-                     (json_int_t)s.stale_ms, "quarantined", keys);
+                     (json_int_t)s.stale_ms, "version_regressed", s.version_regressed,
+                     "quarantined", keys);
 }
 
 static json_t *certificate_view(const json_t *c)

@@ -607,6 +607,11 @@ static void put_flags(struct text *t, const struct metrics *m)
     if (m->flags_stale_seconds >= 0) {
         family(t, "sluice_flags_stale_seconds", "gauge", "Since the flags were confirmed.");
         put_double(t, "sluice_flags_stale_seconds", NO_LABELS, m->flags_stale_seconds);
+        family(t, "sluice_flags_version_regressed", "gauge",
+               "Does Redis show an older version than is served?");
+        put_u64(t, "sluice_flags_version_regressed", NO_LABELS, m->flags_regressed);
+        family(t, "sluice_flags_quarantined", "gauge", "Flags whose definition is bad.");
+        put_u64(t, "sluice_flags_quarantined", NO_LABELS, m->flags_quarantined);
     }
     if (m->redis != METRICS_REDIS_OFF) {
         family(t, "sluice_redis_up", "gauge", "Is Redis there?");

@@ -86,8 +86,10 @@ struct metrics {
     const char *version; /* of the build */
     enum metrics_redis redis;
     double flags_stale_seconds; /* negative: no flags, no sample */
-    bool config_ok;             /* the last reload (or start) took */
-    uint64_t generation;        /* newest routing snapshot */
+    bool flags_regressed;       /* Redis shows an older version than is served */
+    size_t flags_quarantined;
+    bool config_ok;      /* the last reload (or start) took */
+    uint64_t generation; /* newest routing snapshot */
     uint64_t workers_up;
 };
 

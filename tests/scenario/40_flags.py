@@ -2,30 +2,12 @@
 """Flags from Redis choose a route and reach the origin; a kill switch acts at once; Redis that
 is gone, empty or killed changes no answer; OpenFeature clients get the same answers."""
 import json
-import socket
 
 from harness import eventually, story
+from redis_client import Redis
 
 FLAG = {"state": "ENABLED", "variants": {"on": True, "off": False}, "defaultVariant": "off",
         "targeting": {"if": [{"ends_with": [{"var": "http.header.x-user"}, "@example.com"]}, "on"]}}
-
-
-class Redis:
-    """One command a call, to a server on PORT."""
-
-    def __init__(self, port):
-        self.port = port
-
-    def __call__(self, *words):
-        out = b"*%d\r\n" % len(words)
-        for w in words:
-            w = str(w).encode()
-            out += b"$%d\r\n%s\r\n" % (len(w), w)
-        with socket.create_connection(("127.0.0.1", self.port), 5) as s:
-            s.sendall(out)
-            answer = s.recv(65536)
-        assert not answer.startswith(b"-"), answer
-        return answer
 
 
 def tell(t):
