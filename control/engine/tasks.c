@@ -10,6 +10,8 @@
 #include "control/engine/effects.h"
 #include "control/engine/engine.h"
 #include "control/link/fetch.h"
+#include "control/link/health.h"
+#include "control/link/reach.h"
 #include "control/rollout/expect.h"
 #include "proxy/base/mem.h"
 
@@ -18,11 +20,13 @@
 #include <sys/queue.h>
 
 #define AGAIN_MS    1000 /* before the first repetition; doubled each time */
+#define TLS_MS      100  /* until somebody has said how TLS is spoken */
 #define BODY_MAX    (256 * 1024)
 #define HEADERS_MAX (16 * 1024)
 
-struct target { /* who is asked */
-    char *url, *socket, *who;
+struct target { /* who is asked: an endpoint, as traffic reaches it, or a URL */
+    char *who, *url;
+    struct reach reach;
 };
 
 struct task {
@@ -34,7 +38,7 @@ struct task {
     char *method, *body;
     VEC(char *) headers; /* NULL-terminated */
     json_t *expect;      /* or NULL */
-    bool unverified;
+    char *service;       /* whose TLS it is; NULL: a URL is asked */
     VEC(struct target) targets;
     size_t at;      /* target that is asked */
     uint32_t tries; /* of it so far */
@@ -57,13 +61,14 @@ static void task_free(struct task *t)
     for (size_t i = 0; i < t->headers.n; i++)
         xfree(t->headers.v[i]);
     for (size_t i = 0; i < t->targets.n; i++) {
+        reach_release(&t->targets.v[i].reach);
         xfree(t->targets.v[i].url);
-        xfree(t->targets.v[i].socket);
         xfree(t->targets.v[i].who);
     }
     vec_release(&t->headers);
     vec_release(&t->targets);
     json_decref(t->expect);
+    xfree(t->service);
     xfree(t->method);
     xfree(t->body);
     xfree(t);
@@ -90,19 +95,26 @@ static void ask(void *arg)
 {
     struct task *t = arg;
     const struct target *to = &t->targets.v[t->at];
+    const struct engine *e = t->tasks->engine;
+    const struct tls_upstream_spec *tls =
+        to->reach.secure ? health_tls(e->health, str_of(t->service)) : NULL;
     struct fetch_options o = {.method = t->method,
                               .url = to->url,
-                              .socket = to->socket,
                               .headers = (const char *const *)t->headers.v,
                               .body = t->body ? str_of(t->body) : STR_NONE,
                               .timeout_ms = t->conf.timeout_ms,
                               .body_max = BODY_MAX,
                               .headers_max = HEADERS_MAX,
-                              .unverified = t->unverified,
                               .fresh = true};
 
+    if (to->reach.secure && !tls) {
+        timer_start(&t->again, TLS_MS);
+        return;
+    }
+    if (to->reach.url)
+        reach_use(&to->reach, tls, &o);
     t->tries++;
-    t->fetch = fetch_start(t->tasks->engine->fetcher, &o, on_answer, t);
+    t->fetch = fetch_start(e->fetcher, &o, on_answer, t);
 }
 
 static bool is_good(const struct task *t, const struct fetch_result *r, char why[EXPECT_WHY])
@@ -210,21 +222,12 @@ static void set_request(struct task *t, const struct rollout *r)
 }
 
 static void add_endpoint(struct task *t, const struct rollout *r, const struct conf_service *s,
-                         const struct conf_endpoint *e)
+                         const struct conf_version *v, const struct conf_endpoint *e)
 {
     struct target *to = vec_add(&t->targets);
-    const char *scheme = s->tls.enabled ? "https" : "http";
-    const char *path = spec_text(&r->spec, t->conf.url);
-    bool v6 = e->host.n && memchr(e->host.p, ':', e->host.n);
 
     *to = (struct target){.who = xasprintf("%.*s", STR_ARG(e->name))};
-    if (e->port == 0) {
-        to->socket = xasprintf("%.*s", STR_ARG(e->host));
-        to->url = xasprintf("%s://localhost%s", scheme, path);
-    } else {
-        to->url = xasprintf(v6 ? "%s://[%.*s]:%u%s" : "%s://%.*s:%u%s", scheme,
-                            STR_ARG(e->host), e->port, path);
-    }
+    reach_set(&to->reach, s, v, e, str_of(spec_text(&r->spec, t->conf.url)));
 }
 
 static void set_targets(struct task *t, const struct rollout *r)
@@ -239,10 +242,10 @@ static void set_targets(struct task *t, const struct rollout *r)
             (struct target){.url = xasprintf("%s", url), .who = xasprintf("%s", url)};
         return;
     }
-    t->unverified = true; /* whoever answers there; traffic verifies who it is */
+    t->service = xasprintf("%s", r->service);
     for (size_t i = 0; v && i < v->nendpoints; i++)
         if (v->endpoints[i].up && !v->endpoints[i].drain)
-            add_endpoint(t, r, s, &v->endpoints[i]);
+            add_endpoint(t, r, s, v, &v->endpoints[i]);
 }
 
 void tasks_run(struct tasks *ts, const struct rollout *r)

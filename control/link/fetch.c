@@ -375,10 +375,6 @@ static void set_options(struct fetch *f, const struct fetch_options *o)
         curl_easy_setopt(c, CURLOPT_FRESH_CONNECT, 1L);
         curl_easy_setopt(c, CURLOPT_FORBID_REUSE, 1L);
     }
-    if (o->unverified) {
-        curl_easy_setopt(c, CURLOPT_SSL_VERIFYPEER, 0L);
-        curl_easy_setopt(c, CURLOPT_SSL_VERIFYHOST, 0L);
-    }
     if (o->tls)
         set_tls(c, o->tls);
     if (o->mail)

@@ -37,7 +37,6 @@ struct fetch_options {          /* all of it is copied */
     bool http2;          /* by ALPN for https, by prior knowledge for http; else HTTP/1.1 */
     bool proxy_header;   /* begin the connection with a PROXY header, version 1 */
     bool connect_only;   /* no request: status 0 and no error when it connected */
-    bool unverified;     /* https: whoever answers will do */
     const struct tls_upstream_spec
         *tls;                      /* https: how it is spoken and whom to trust, or NULL */
     bool fresh;                    /* a new connection, closed afterwards: for health checks */

@@ -6,11 +6,10 @@
  */
 #include "control/link/health.h"
 
-#include "config/endpoint.h"
-#include "config/units.h"
 #include "control/link/fetch.h"
 #include "control/link/grpc_health.h"
 #include "control/link/health_tls.h"
+#include "control/link/reach.h"
 #include "proxy/base/hash.h"
 #include "proxy/base/mem.h"
 #include "proxy/base/rng.h"
@@ -20,18 +19,14 @@
 
 struct target { /* owned by health; strings behind it */
     struct health *health;
-    char *service, *version, *endpoint, *url;
-    char *address;           /* where URL's name is, or NULL: it has the address itself */
-    char *socket;            /* path, or NULL */
-    char *asked;             /* name of a gRPC service, may be empty */
-    struct conf_health conf; /* without its texts: they are in url and asked */
+    char *service, *version, *endpoint;
+    char *asked; /* name of a gRPC service, may be empty */
+    struct reach reach;
+    struct conf_health conf; /* without its texts: they are in reach and asked */
     struct timer timer;
     struct fetch *fetch;
     enum health_state state;
     bool up, wanted;
-    bool secure;        /* TLS is spoken */
-    bool http2;         /* spoken to the version */
-    bool announced;     /* the endpoint expects a PROXY header */
     uint32_t good, bad; /* results in a row */
     uint64_t since_ms, checks, failures;
     char error[160];
@@ -177,21 +172,17 @@ static const char *const grpc_headers[] = {"Content-Type: application/grpc", "TE
 static void on_due(void *arg)
 {
     struct target *t = arg;
-    struct fetch_options o = {.url = t->url,
-                              .timeout_ms = t->conf.timeout_ms,
+    const struct tls_upstream_spec *tls = health_tls(t->health, str_of(t->service));
+    struct fetch_options o = {.timeout_ms = t->conf.timeout_ms,
                               .connect_only = t->conf.by == CONF_CHECK_TCP,
-                              .fresh = true,
-                              .http2 = t->http2,
-                              .tls = health_tls_of(t->health->tls, str_of(t->service)),
-                              .proxy_header = t->announced,
-                              .address = t->address,
-                              .socket = t->socket};
+                              .fresh = true};
     char room[GRPC_HEALTH_ASK];
 
-    if (t->secure && !o.tls) {
+    if (t->reach.secure && !tls) {
         start_first(t);
         return;
     }
+    reach_use(&t->reach, tls, &o);
     if (t->conf.by == CONF_CHECK_GRPC) {
         o.http2 = true;
         o.headers = grpc_headers;
@@ -214,9 +205,7 @@ static void target_free(struct target *t)
     xfree(t->service);
     xfree(t->version);
     xfree(t->endpoint);
-    xfree(t->url);
-    xfree(t->address);
-    xfree(t->socket);
+    reach_release(&t->reach);
     xfree(t->asked);
     xfree(t);
 }
@@ -231,48 +220,11 @@ static struct target *target_new(struct health *h, const struct conf_service *s,
     t->version = xstrndup(v->name.p, v->name.n);
     t->endpoint = xstrndup(e->name.p, e->name.n);
     t->up = e->up;
-    t->socket = e->port ? NULL : xstrndup(e->host.p, e->host.n);
     h->ntargets++;
     timer_init(&t->timer, h->loop, on_due, t);
     LIST_INSERT_HEAD(&h->targets, t, link);
     LIST_INSERT_HEAD(&h->buckets[bucket_of(s->name, v->name, e->name)], t, hash_link);
     return t;
-}
-
-/* The name that a TLS endpoint is asked by, as traffic does it; empty: it has none. */
-static struct str name_of(const struct conf_service *s, const struct conf_endpoint *e)
-{
-    struct str name = s->tls.server_name;
-
-    if (name.n == 0 && e->port != 0)
-        name = endpoint_identity(e->name, e->from);
-    return s->tls.enabled && unit_hostname(name) ? name : STR("");
-}
-
-static void set_url(struct target *t, const struct conf_service *s,
-                    const struct conf_endpoint *e)
-{
-    const char *scheme = s->tls.enabled ? "https" : "http";
-    bool grpc = s->health.by == CONF_CHECK_GRPC;
-    struct str path = grpc ? STR(GRPC_HEALTH_PATH) : s->health.path, name = name_of(s, e);
-    bool v6 = e->host.n && memchr(e->host.p, ':', e->host.n);
-    char *address = e->port == 0
-                        ? xstrdup("localhost") /* a UNIX socket */
-                        : xasprintf(v6 ? "[%.*s]:%u" : "%.*s:%u", STR_ARG(e->host), e->port);
-
-    xfree(t->url);
-    xfree(t->address);
-    t->address = NULL;
-    if (name.n == 0) {
-        t->url = xasprintf("%s://%s%.*s", scheme, address, STR_ARG(path));
-        xfree(address);
-    } else if (e->port == 0) {
-        t->url = xasprintf("%s://%.*s%.*s", scheme, STR_ARG(name), STR_ARG(path));
-        xfree(address);
-    } else {
-        t->url = xasprintf("%s://%.*s:%u%.*s", scheme, STR_ARG(name), e->port, STR_ARG(path));
-        t->address = address;
-    }
 }
 
 /* Bring T in line with what the configuration says now. */
@@ -283,9 +235,6 @@ static void target_configure(struct target *t, const struct conf_service *s,
 
     t->conf = s->health;
     t->conf.path = t->conf.service = STR_NONE;
-    t->secure = s->tls.enabled;
-    t->http2 = v->protocol != CONF_UPSTREAM_HTTP1;
-    t->announced = s->proxy_protocol != CONF_ANNOUNCE_OFF;
     if (!t->conf.enabled) {
         timer_stop(&t->timer);
         fetch_cancel(t->fetch);
@@ -296,7 +245,8 @@ static void target_configure(struct target *t, const struct conf_service *s,
     }
     xfree(t->asked);
     t->asked = xasprintf("%.*s", STR_ARG(s->health.service));
-    set_url(t, s, e);
+    reach_set(&t->reach, s, v, e,
+              s->health.by == CONF_CHECK_GRPC ? STR(GRPC_HEALTH_PATH) : s->health.path);
     if (was)
         return; /* the check under way or due uses the new url and interval from then on */
     t->good = t->bad = 0;
@@ -361,6 +311,11 @@ void health_configure(struct health *h, const struct conf *c)
         if (!t->wanted)
             target_free(t);
     }
+}
+
+const struct tls_upstream_spec *health_tls(const struct health *h, struct str service)
+{
+    return health_tls_of(h->tls, service);
 }
 
 bool health_set_tls(struct health *h, struct str doc)

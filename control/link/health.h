@@ -52,6 +52,8 @@ void health_configure(struct health *h, const struct conf *c);
 /* How TLS is spoken to the endpoints of services: DOC as of IPC_CHECK_TLS, copied. A service of
  * which nothing is said is not checked until something is. False: damaged, nothing changes. */
 bool health_set_tls(struct health *h, struct str doc) MUST_CHECK;
+/* Of SERVICE; NULL: nothing was said of it. Valid until the next health_set_tls. */
+const struct tls_upstream_spec *health_tls(const struct health *h, struct str service);
 /* False: not known here. */
 bool health_get(const struct health *h, struct str service, struct str version,
                 struct str endpoint, struct health_row *row);
