@@ -75,7 +75,7 @@ UNITS := $(patsubst tests/unit/%.c,$(B)/tests/%,$(sort $(wildcard tests/unit/tes
 
 BASE_LIBS := -lnghttp2 -levent_core -levent_extra -lcrypto -lpcre2-8 $(URING_LIBS) -lm
 LIBS.sluice := -ljansson -lssl $(BASE_LIBS)
-LIBS.sluice-control := -ljansson -lsqlite3 -lcurl -lcares -lhiredis $(BASE_LIBS)
+LIBS.sluice-control := -ljansson -lsqlite3 -lcurl -lcares -lhiredis -lssl $(BASE_LIBS)
 LIBS.sluicectl := -ljansson -lcurl $(BASE_LIBS)
 LIBS.test := -ljansson -lsqlite3 -lcurl -lcares -lhiredis -lssl $(BASE_LIBS)
 

@@ -705,7 +705,10 @@ TABLE(route_table, conf_route, "route", route_fields);
 
 static const struct field flags_fields[] = {
     {"redis", FIELD_TEXT, FORM_REDIS, AT(conf_flags, redis),
-     .doc = "Where flags live: redis://[user:password@]host[:port][/db]"},
+     .doc = "Where flags live: redis://[user:password@]host[:port][/db], or rediss:// for TLS"},
+    {"tls", FIELD_GROUP, AT(conf_flags, tls), .of = &service_tls_table, .marked = true,
+     .absent = no_service_tls, .computed = "what the system trusts, name checked",
+     .doc = "How TLS is spoken to Redis at rediss://"},
     {"env", FIELD_TEXT, FORM_NAME, AT(conf_flags, env), .fallback = "default",
      .doc = "Name of the environment; its flags are apart from those of others"},
     {"bootstrap", FIELD_TEXT, FORM_FILE, AT(conf_flags, bootstrap),

@@ -390,7 +390,9 @@ struct conf_control {
 
 struct conf_flags {
     bool enabled;     /* "flags" present */
-    struct str redis; /* URL "redis://[user:pass@]host:port/db" or empty */
+    struct str redis; /* URL "redis://[user:pass@]host:port/db", or rediss, or empty */
+    bool redis_tls;   /* it is rediss */
+    struct conf_service_tls tls; /* of that */
     struct str env;
     struct str bootstrap; /* absolute path of a flagd document, or empty */
     struct conf_key *keys;

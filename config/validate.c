@@ -185,14 +185,31 @@ static void check_listeners(struct loader *l, const struct node *root)
     }
 }
 
-static void check_service_tls(struct loader *l, const struct conf_service *s, struct node *n)
+static void check_pair(struct loader *l, const struct conf_service_tls *t, struct node *n)
 {
-    const struct conf_service_tls *t = &s->tls;
-
-    if (s->proxy_protocol != CONF_ANNOUNCE_OFF)
-        (void)diag_at(l->d, n, AT_KEY, "a PROXY header cannot be sent to endpoints with TLS");
     if ((t->cert.n > 0) != (t->key.n > 0))
         (void)diag_at(l->d, n, AT_KEY, "cert and key belong together");
+}
+
+static void check_service_tls(struct loader *l, const struct conf_service *s, struct node *n)
+{
+    if (s->proxy_protocol != CONF_ANNOUNCE_OFF)
+        (void)diag_at(l->d, n, AT_KEY, "a PROXY header cannot be sent to endpoints with TLS");
+    check_pair(l, &s->tls, n);
+}
+
+static void check_flags(struct loader *l, const struct node *root)
+{
+    const struct node *flags = node_get(root, STR("flags"));
+    struct node *tls = flags ? node_get(flags, STR("tls")) : NULL;
+    struct conf_flags *f = &l->c->flags;
+
+    f->redis_tls = str_starts(f->redis, STR("rediss://"));
+    if (!tls || tls->kind != NODE_OBJECT)
+        return;
+    if (!f->redis_tls)
+        (void)diag_at(l->d, tls, AT_KEY, "TLS is spoken to Redis at rediss://, not redis://");
+    check_pair(l, &f->tls, tls);
 }
 
 /* What is spoken to the endpoints must go with how connections to them begin. */
@@ -420,6 +437,7 @@ void load_validate(struct loader *l, const struct node *root)
         return;
     check_addresses(l, root);
     check_dns(l, root);
+    check_flags(l, root);
     check_listeners(l, root);
     check_services(l, root);
     check_routes(l, root);

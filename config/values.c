@@ -76,9 +76,9 @@ static bool is_redis(struct loader *l, struct str url)
     uint16_t port;
     uint64_t number;
 
-    if (!str_starts(url, STR("redis://")))
+    if (!str_starts(url, STR("redis://")) && !str_starts(url, STR("rediss://")))
         return false;
-    url = str_skip(url, 8);
+    url = str_skip(url, url.p[5] == 's' ? 9 : 8);
 
     const char *at = url.n ? memrchr(url.p, '@', url.n) : NULL;
 
@@ -219,7 +219,7 @@ static const char *form_hint(enum text_form form, struct str s)
     case FORM_RESOLVER:
         return "write ADDRESS or ADDRESS:PORT, as in 127.0.0.1:5353 or [::1]:53";
     case FORM_REDIS:
-        return "write redis://[user:password@]host[:port][/db]";
+        return "write redis://[user:password@]host[:port][/db], or rediss:// for TLS";
     default:
         return NULL;
     }

@@ -186,13 +186,15 @@ static void add_certificates(struct gathered *g, const struct engine *e)
 
     json_array_foreach(e->certificates, i, c)
     {
-        const char *listener = json_string_value(json_object_get(c, "listener"));
-        const char *service = json_string_value(json_object_get(c, "service"));
+        const char *const owners[] = {"listener", "service", "flags"};
         const char *ocsp = json_string_value(json_object_get(c, "ocsp"));
 
+        const char *owner = owners[0], *name = NULL;
+
+        for (size_t k = 0; k < ARRAY_LEN(owners) && !name; k++)
+            name = json_string_value(json_object_get(c, owner = owners[k]));
         *vec_add(&g->certificates) = (struct metrics_certificate){
-            arena_printf(&g->arena, "%s %s", listener ? "listener" : "service",
-                         listener ? listener : service),
+            arena_printf(&g->arena, "%s %s", owner, name ? name : ""),
             str_of(json_string_value(json_object_get(c, "file"))),
             str_of(json_string_value(json_object_get(c, "names"))),
             (double)json_integer_value(json_object_get(c, "not_after")) / 1000,

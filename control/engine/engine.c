@@ -24,6 +24,7 @@
 #include "proxy/base/mem.h"
 #include "proxy/base/rng.h"
 #include "proxy/base/sys.h"
+#include "proxy/event/tls_spec.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -424,6 +425,7 @@ void engine_check_tls(struct engine *e, struct str doc)
 {
     if (!health_set_tls(e->health, doc))
         log_error("what health checks are to speak TLS with cannot be read");
+    flagsync_tls(e->flagsync, health_tls(e->health, STR(TLS_SPEC_REDIS)));
 }
 
 /* --- warnings --- */

@@ -299,11 +299,12 @@ static const struct redis_events command_events = {on_up, on_down, NULL};
 static const struct redis_events listener_events = {on_listening, NULL, on_message};
 
 struct flag_redis *flag_redis_open(struct loop *l, struct str url, struct str env,
+                                   struct tls_client *tls,
                                    const struct flag_redis_events *events, void *arg,
                                    char **why)
 {
     struct flag_redis *f = xcalloc(1, sizeof(*f));
-    struct redis_options o = {.url = url};
+    struct redis_options o = {.url = url, .tls = tls};
 
     MAGIC_SET(f, FLAG_REDIS_MAGIC);
     f->loop = l;
@@ -325,6 +326,12 @@ struct flag_redis *flag_redis_open(struct loop *l, struct str url, struct str en
         return f;
     flag_redis_close(f);
     return NULL;
+}
+
+void flag_redis_reconnect(struct flag_redis *f)
+{
+    redis_reconnect(f->commands, "TLS is set up anew");
+    redis_reconnect(f->listener, "TLS is set up anew");
 }
 
 void flag_redis_close(struct flag_redis *f)

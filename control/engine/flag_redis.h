@@ -16,6 +16,7 @@
 struct flag_redis;
 struct json_t;
 struct loop;
+struct tls_client;
 
 struct flag_redis_events {
     void (*up)(void *arg);
@@ -31,10 +32,14 @@ struct flag_redis_events {
     void (*empty)(void *arg);     /* it has no set at all */
 };
 
+/* TLS is for rediss and outlives this. NULL: a bad URL, and WHY says so. */
 struct flag_redis *flag_redis_open(struct loop *l, struct str url, struct str env,
+                                   struct tls_client *tls,
                                    const struct flag_redis_events *events, void *arg,
                                    char **why) MUST_CHECK;
 void flag_redis_close(struct flag_redis *f);
+/* TLS is spoken otherwise from now on: connections are made anew. */
+void flag_redis_reconnect(struct flag_redis *f);
 bool flag_redis_is_up(const struct flag_redis *f);
 /* What is served now; polls compare with it. EPOCH "" is nothing. */
 void flag_redis_known(struct flag_redis *f, const char *epoch, uint64_t version);

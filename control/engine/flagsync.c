@@ -16,6 +16,7 @@
 #include "proxy/base/mem.h"
 #include "proxy/base/sys.h"
 #include "proxy/event/loop.h"
+#include "proxy/event/tls_client.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -44,6 +45,7 @@ struct flagsync { /* owned by the engine */
     struct flag_overrides overrides;
     struct flag_served served;
 
+    struct tls_client *tls; /* outlives redis */
     struct flag_redis *redis;
     uint64_t confirmed_ms; /* loop time when Redis last had the served set */
     bool regressed;
@@ -241,7 +243,7 @@ static void open_redis(struct flagsync *f)
 
     if (!f->url.n)
         return;
-    f->redis = flag_redis_open(f->loop, f->url, f->env, &redis_events, f, &why);
+    f->redis = flag_redis_open(f->loop, f->url, f->env, f->tls, &redis_events, f, &why);
     if (!f->redis)
         log_error("flags: %s", why);
     else
@@ -285,6 +287,7 @@ struct flagsync *flagsync_new(const struct flagsync_options *o)
     f->loop = o->loop;
     f->store = o->store;
     f->hooks = o->hooks;
+    f->tls = tls_client_new(STR("Redis"));
     f->confirmed_ms = loop_now_ms(f->loop);
     flag_served_init(&f->served, o->sequence);
     flag_changes_init(&f->changes, f->loop, f);
@@ -318,6 +321,7 @@ void flagsync_free(struct flagsync *f)
     flag_changes_release(&f->changes);
     flag_served_release(&f->served);
     json_decref(f->truth);
+    tls_client_free(f->tls);
     f->magic = 0;
     xfree(f);
 }
@@ -339,6 +343,19 @@ void flagsync_configure(struct flagsync *f, const struct conf_flags *conf)
     arena_release(&old);
     begin(f);
     open_redis(f);
+}
+
+void flagsync_tls(struct flagsync *f, const struct tls_upstream_spec *spec)
+{
+    uint64_t before = tls_client_epoch(f->tls);
+    struct tls_fault why;
+
+    if (!spec)
+        return;
+    if (!tls_client_set(f->tls, spec, &why))
+        log_error("flags: TLS to Redis: %s", why.text);
+    else if (f->redis && before && tls_client_epoch(f->tls) != before)
+        flag_redis_reconnect(f->redis);
 }
 
 void flagsync_status(const struct flagsync *f, struct flagsync_status *s)

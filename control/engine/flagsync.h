@@ -25,6 +25,8 @@ struct json_t;
 
 typedef void flagsync_published_cb(void *arg, const char *error); /* NULL: live everywhere */
 
+struct tls_upstream_spec;
+
 struct flagsync_hooks {
     /* Hand DOC to all workers and call DONE exactly once, later. As workers_publish_flags. */
     void (*publish)(void *arg, uint64_t sequence, struct str doc, flagsync_published_cb *done,
@@ -49,6 +51,9 @@ struct flagsync *flagsync_new(const struct flagsync_options *o);
 void flagsync_free(struct flagsync *f); /* pending callbacks are not called */
 /* After a reload of the config; a no-op when nothing about flags changed. */
 void flagsync_configure(struct flagsync *f, const struct conf_flags *conf);
+
+/* How TLS is spoken to Redis, for rediss; NULL: nothing is said, nothing changes. */
+void flagsync_tls(struct flagsync *f, const struct tls_upstream_spec *spec);
 
 enum flagsync_redis { FLAGSYNC_REDIS_OFF, FLAGSYNC_REDIS_UP, FLAGSYNC_REDIS_DOWN };
 struct flagsync_status { /* text lives until the next turn of the loop */

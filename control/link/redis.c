@@ -1,5 +1,6 @@
 /*
- * redis.c - one Redis connection on the loop: hiredis parses and formats, the rest is here.
+ * redis.c - one Redis connection on the loop: hiredis parses and formats, an io carries it,
+ * with TLS where the URL says so; the rest is here.
  *
  * Answers come in the order of the commands, so the queue of waiting commands is the only
  * state that joins them. Whatever goes wrong ends in drop(): the socket is closed, everybody
@@ -10,10 +11,11 @@
 
 #include "control/link/resolve.h"
 #include "proxy/base/arena.h"
+#include "proxy/base/mem.h"
 #include "proxy/base/rng.h"
-#include "proxy/base/sys.h"
-#include "proxy/base/vec.h"
+#include "proxy/event/io.h"
 #include "proxy/event/loop.h"
+#include "proxy/event/tls_client.h"
 
 #include <errno.h>
 #include <hiredis/hiredis.h>
@@ -21,17 +23,14 @@
 #include <netinet/tcp.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #define REDIS_MAGIC    0x52454453u /* REDS */
-#define READ_MAX       65536
 #define BACKOFF_MIN_MS 100
 
 enum redis_state {
     REDIS_WAITING,    /* for the next attempt */
     REDIS_RESOLVING,  /* for the addresses of its name */
-    REDIS_CONNECTING, /* for the socket to become writable */
+    REDIS_CONNECTING, /* for the connection, and its TLS */
     REDIS_GREETING,   /* for the answers to AUTH, SELECT, SUBSCRIBE or PING */
     REDIS_READY
 };
@@ -54,13 +53,15 @@ struct redis { /* owned by whoever opened it; freed by the graveyard */
     struct redis_options o;
     struct str host, user, password, db;
     uint16_t port;
+    bool secure; /* rediss:// */
 
     enum redis_state state;
     bool closed;
     struct resolve *resolving;
     unsigned attempts;
-    int fd;
-    struct watch readable, writable;
+    struct io_set ios; /* of the one io */
+    struct io io;      /* open in the last three states */
+    struct tls_session session;
     struct timer deadline, retry;
     uint64_t backoff_ms;
     struct rng rng;
@@ -68,16 +69,12 @@ struct redis { /* owned by whoever opened it; freed by the graveyard */
 
     redisReader *reader;
     size_t unfinished; /* bytes of the answer that is not complete yet */
-    VEC(char) out;
-    size_t sent; /* of out */
     struct commands waiting, failed;
     struct post tell;
     struct grave grave;
 };
 
 static void drop(struct redis *r, const char *fmt, ...) PRINTF_LIKE(2, 3);
-static void on_readable(void *arg, unsigned what);
-static void on_writable(void *arg, unsigned what);
 
 /* ---- the URL ---- */
 
@@ -147,9 +144,10 @@ static const char *read_url(struct redis *r, struct str url)
     uint64_t db;
     const char *bad;
 
-    if (!str_starts(url, STR("redis://")))
-        return "it does not begin with redis://";
-    rest = str_skip(url, strlen("redis://"));
+    r->secure = str_starts(url, STR("rediss://"));
+    if (!r->secure && !str_starts(url, STR("redis://")))
+        return "it does not begin with redis:// or rediss://";
+    rest = str_skip(url, r->secure ? strlen("rediss://") : strlen("redis://"));
     read_credentials(r, &rest);
     authority = str_cut(&rest, '/');
     bad = read_host(r, authority);
@@ -162,28 +160,6 @@ static const char *read_url(struct redis *r, struct str url)
 }
 
 /* ---- commands out ---- */
-
-static void flush(struct redis *r)
-{
-    while (r->sent < r->out.n) {
-        ssize_t n = send(r->fd, r->out.v + r->sent, r->out.n - r->sent, MSG_NOSIGNAL);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0 && errno == EAGAIN) {
-            watch_stop(&r->writable);
-            watch_start(&r->writable, r->loop, r->fd, WATCH_WRITE, on_writable, r);
-            return;
-        }
-        if (n < 0) {
-            drop(r, "write: %s", strerror(errno));
-            return;
-        }
-        r->sent += (size_t)n;
-    }
-    r->out.n = r->sent = 0;
-    watch_stop(&r->writable);
-}
 
 static void queue(struct redis *r, size_t argc, const struct str *argv)
 {
@@ -198,9 +174,7 @@ static void queue(struct redis *r, size_t argc, const struct str *argv)
     }
     n = redisFormatSdsCommandArgv(&text, (int)argc, words, sizes);
     ASSERT(n > 0);
-    vec_reserve(&r->out, r->out.n + (size_t)n);
-    memcpy(r->out.v + r->out.n, text, (size_t)n);
-    r->out.n += (size_t)n;
+    io_write(&r->io, (struct str){text, (size_t)n}); /* leaves at the end of the turn */
     redisFreeSdsCommand(text);
     xfree(words);
     xfree(sizes);
@@ -244,15 +218,11 @@ static void fail_command(struct redis *r, struct command *c, const char *why)
 
 static void disconnect(struct redis *r)
 {
-    watch_stop(&r->readable);
-    watch_stop(&r->writable);
     timer_stop(&r->deadline);
     timer_stop(&r->retry);
     resolve_cancel(r->resolving);
     r->resolving = NULL;
-    sys_close(r->fd);
-    r->fd = -1;
-    r->out.n = r->sent = 0;
+    io_close(&r->io);
     r->state = REDIS_WAITING;
 }
 
@@ -381,27 +351,19 @@ static bool parse(struct redis *r)
         r->unfinished = 0;
         answer(r, reply);
         freeReplyObject(reply);
-        if (r->closed || r->fd < 0)
+        if (r->closed || r->io.fd < 0)
             return false;
     }
 }
 
-static void on_readable(void *arg, unsigned what)
+static void on_bytes(struct redis *r)
 {
-    struct redis *r = CAST(redis, REDIS_MAGIC, arg);
-    char buf[READ_MAX];
-    ssize_t n;
+    struct str got = block_str(r->io.in);
+    bool fed = redisReaderFeed(r->reader, got.p, got.n) == REDIS_OK;
 
-    (void)what;
-    n = read(r->fd, buf, sizeof(buf));
-    if (n < 0 && (errno == EAGAIN || errno == EINTR))
-        return;
-    if (n <= 0) {
-        drop(r, "%s", n < 0 ? strerror(errno) : "closed by the server");
-        return;
-    }
-    r->unfinished += (size_t)n;
-    if (redisReaderFeed(r->reader, buf, (size_t)n) != REDIS_OK) {
+    r->io.in->start += (uint32_t)got.n; /* all of it is the reader's now */
+    r->unfinished += got.n;
+    if (!fed) {
         drop(r, "protocol error: %s", r->reader->errstr);
         return;
     }
@@ -432,45 +394,46 @@ static void greet(struct redis *r)
     queue(r, r->o.channel.n ? 2 : 1, r->o.channel.n ? last : &ping);
     r->state = REDIS_GREETING;
     r->unfinished = 0;
-    watch_start(&r->readable, r->loop, r->fd, WATCH_READ, on_readable, r);
-    flush(r);
 }
 
-static void on_writable(void *arg, unsigned what)
+static void on_io(struct io *io, enum io_event ev, void *owner)
 {
-    struct redis *r = CAST(redis, REDIS_MAGIC, arg);
-    socklen_t len = sizeof(int);
-    int error = 0;
+    struct redis *r = CAST(redis, REDIS_MAGIC, owner);
+    const char *doing = r->state == REDIS_CONNECTING ? "connect: " : "";
 
-    (void)what;
-    if (r->state != REDIS_CONNECTING) {
-        flush(r);
-        return;
+    switch (ev) {
+    case IO_OPEN:
+        greet(r);
+        break;
+    case IO_DATA:
+        on_bytes(r);
+        break;
+    case IO_DRAINED:
+        break; /* not asked for */
+    case IO_EOF:
+        drop(r, "%sclosed by the server", doing);
+        break;
+    case IO_ERROR:
+        drop(r, "%s%s", doing, io->error == EPROTO ? "TLS failed" : strerror(io->error));
+        break;
     }
-    if (getsockopt(r->fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0)
-        error = errno;
-    if (error) {
-        drop(r, "connect: %s", strerror(error));
-        return;
-    }
-    watch_stop(&r->writable);
-    greet(r);
 }
 
-static int open_socket(const struct sockaddr_storage *to)
+/* False: errno. */
+static bool connect_to(struct redis *r, const struct sockaddr_storage *to)
 {
     socklen_t size =
         to->ss_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
-    int on = 1, fd = socket(to->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int on = 1;
 
-    if (fd < 0)
-        return -1;
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
-    if (connect(fd, (const struct sockaddr *)to, size) == 0 || errno == EINPROGRESS)
-        return fd;
-    sys_close(fd);
-    return -1;
+    if (io_connect(&r->io, &r->ios, (const struct sockaddr *)to, size, on_io, r) < 0)
+        return false;
+    r->io.bulk = true;
+    setsockopt(r->io.fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    setsockopt(r->io.fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+    errno = EPROTO;
+    return !r->secure ||
+           (r->o.tls && io_connect_tls(&r->io, r->o.tls, &r->session, r->host, 0));
 }
 
 /* Of several addresses each attempt takes the next. */
@@ -484,16 +447,12 @@ static void on_resolved(void *arg, const struct sockaddr_storage *list, size_t n
         drop(r, "%s: %s", r->host.p, why);
         return;
     }
-    r->fd = open_socket(&list[r->attempts++ % n]);
-    if (r->fd < 0) {
-        drop(r, "connect: %s", strerror(errno));
-        return;
-    }
     redisReaderFree(r->reader);
     r->reader = redisReaderCreate();
     ASSERT(r->reader);
     r->state = REDIS_CONNECTING;
-    watch_start(&r->writable, r->loop, r->fd, WATCH_WRITE, on_writable, r);
+    if (!connect_to(r, &list[r->attempts++ % n]))
+        drop(r, "connect: %s", errno == EPROTO ? "TLS is not ready" : strerror(errno));
 }
 
 static void on_retry(void *arg)
@@ -546,7 +505,8 @@ struct redis *redis_open(struct loop *l, const struct redis_options *o,
     r->o = *o;
     r->o.channel = arena_str(&r->arena, o->channel);
     set_defaults(&r->o);
-    r->fd = -1;
+    r->io.fd = -1;
+    io_set_init(&r->ios, l);
     r->backoff_ms = BACKOFF_MIN_MS;
     rng_secure(&seed, sizeof(seed));
     rng_seed(&r->rng, seed);
@@ -575,7 +535,8 @@ static void on_buried(void *arg)
     free_commands(&r->waiting);
     free_commands(&r->failed);
     redisReaderFree(r->reader);
-    vec_release(&r->out);
+    tls_session_clear(&r->session);
+    io_set_release(&r->ios);
     arena_release(&r->arena);
     r->magic = 0;
     xfree(r);
@@ -612,6 +573,10 @@ void redis_command(struct redis *r, size_t argc, const struct str *argv, redis_c
     queue(r, argc, argv);
     STAILQ_INSERT_TAIL(&r->waiting, c, link);
     watch_deadline(r);
-    if (!r->writable.cb) /* later: a failing write would call back from in here */
-        watch_start(&r->writable, r->loop, r->fd, WATCH_WRITE, on_writable, r);
+}
+
+void redis_reconnect(struct redis *r, const char *why)
+{
+    if (r->state > REDIS_RESOLVING)
+        drop(r, "%s", why);
 }

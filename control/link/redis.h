@@ -12,6 +12,7 @@
 #include "proxy/base/str.h"
 
 struct loop;
+struct tls_client;
 
 enum resp_type { RESP_NIL, RESP_INT, RESP_TEXT, RESP_STATUS, RESP_ERROR, RESP_LIST };
 struct resp { /* valid during the callback */
@@ -23,7 +24,9 @@ struct resp { /* valid during the callback */
 };
 
 struct redis_options {
-    struct str url;          /* "redis://[user:pass@]host[:port][/db]"; user may be empty */
+    struct str url; /* "redis://[user:pass@]host[:port][/db]", "rediss://" with TLS; user may
+                       be empty */
+    struct tls_client *tls;  /* for rediss; borrowed. One that is not set yet is waited for */
     struct str channel;      /* subscribe to this; empty: a connection for commands */
     uint64_t connect_ms;     /* connecting, AUTH and SELECT together; 0: 2000 */
     uint64_t command_ms;     /* an answer; 0: 2000 */
@@ -46,6 +49,8 @@ struct redis *redis_open(struct loop *l, const struct redis_options *o,
 /* No callback comes after this, also not of commands that wait for their answer. */
 void redis_close(struct redis *r);
 bool redis_is_up(const struct redis *r);
+/* As if the connection were lost, because of WHY; none: a no-op. */
+void redis_reconnect(struct redis *r, const char *why);
 /* ARGV is copied. Not on a connection with a channel. CB may be NULL. */
 void redis_command(struct redis *r, size_t argc, const struct str *argv, redis_cb *cb,
                    void *arg);

@@ -32,6 +32,9 @@ struct tls_listener_spec {
 
 enum tls_verify { TLS_VERIFY_FULL, TLS_VERIFY_CA, TLS_VERIFY_NONE };
 
+#define TLS_SPEC_REDIS "#redis" /* stands for the Redis of the flags; no service is called so  \
+                                 */
+
 struct tls_upstream_spec { /* of one service */
     struct str name;
     struct str ca;          /* PEM; empty: what the system trusts */

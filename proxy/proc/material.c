@@ -217,29 +217,29 @@ static void read_listener(struct reading *r, const struct conf_listener *c,
         try_listener(r, pointer, t, l);
 }
 
-static void read_upstream(struct reading *r, const struct conf_service *s,
+/* T, which is at POINTER, for what is called OWNER NAME. */
+static void read_upstream(struct reading *r, const char *owner, struct str name,
+                          struct str pointer, const struct conf_service_tls *t,
                           struct tls_upstream_spec *u)
 {
     static const uint32_t verify[] = {[CONF_VERIFY_FULL] = TLS_VERIFY_FULL,
                                       [CONF_VERIFY_CA] = TLS_VERIFY_CA,
                                       [CONF_VERIFY_NONE] = TLS_VERIFY_NONE};
-    const struct conf_service_tls *t = &s->tls;
-    struct str pointer = arena_printf(&r->a, "/services/%.*s/tls", STR_ARG(s->name));
     struct tls_client *trial;
     struct tls_fault f;
     bool ok;
 
-    *u = (struct tls_upstream_spec){.name = s->name,
+    *u = (struct tls_upstream_spec){.name = name,
                                     .server_name = t->server_name,
                                     .verify = verify[t->verify],
                                     .ca = read_file(r, pointer, "ca", t->ca),
                                     .cert = read_file(r, pointer, "cert", t->cert),
                                     .key = read_file(r, pointer, "key", t->key)};
     if (t->cert.n)
-        list_cert(r, "service", s->name, t->cert, u->cert, STR_NONE, NULL);
+        list_cert(r, owner, name, t->cert, u->cert, STR_NONE, NULL);
     if (r->bad)
         return;
-    trial = tls_client_new(s->name);
+    trial = tls_client_new(name);
     ok = tls_client_set(trial, u, &f);
     tls_client_free(trial);
     if (!ok)
@@ -254,19 +254,34 @@ static void read_upstream(struct reading *r, const struct conf_service *s,
                  f.text);
 }
 
+static void read_service(struct reading *r, const struct conf_service *s,
+                         struct tls_upstream_spec *u)
+{
+    struct str pointer = arena_printf(&r->a, "/services/%.*s/tls", STR_ARG(s->name));
+
+    read_upstream(r, "service", s->name, pointer, &s->tls, u);
+}
+
+/* Behind the services there is room for one that only the controller is told of: Redis. */
 static void read_all(struct reading *r, struct tls_spec *spec)
 {
     const struct conf *c = r->c;
 
     spec->listeners = arena_zalloc(&r->a, c->nlisteners * sizeof(*spec->listeners) + 1);
-    spec->upstreams = arena_zalloc(&r->a, c->nservices * sizeof(*spec->upstreams) + 1);
+    spec->upstreams = arena_zalloc(&r->a, (c->nservices + 1) * sizeof(*spec->upstreams));
     writer_open(&r->listing, STR_NONE, '[');
     for (size_t i = 0; i < c->nlisteners; i++)
         if (c->listeners[i].tls.enabled)
             read_listener(r, &c->listeners[i], &spec->listeners[spec->nlisteners++]);
     for (size_t i = 0; i < c->nservices; i++)
         if (c->services[i].tls.enabled)
-            read_upstream(r, &c->services[i], &spec->upstreams[spec->nupstreams++]);
+            read_service(r, &c->services[i], &spec->upstreams[spec->nupstreams++]);
+    if (c->flags.redis_tls) {
+        struct tls_upstream_spec *redis = &spec->upstreams[spec->nupstreams];
+
+        read_upstream(r, "flags", STR("redis"), STR("/flags/tls"), &c->flags.tls, redis);
+        redis->name = STR(TLS_SPEC_REDIS);
+    }
     writer_close(&r->listing, ']');
 }
 
@@ -297,6 +312,7 @@ int material_load(struct material *m, const struct conf *c, struct conf_diags *d
     if (!r.bad) {
         m->secret_fd = shm_seal("sluice-tls", tls_spec_write(&r.a, &spec));
         spec.nlisteners = 0;
+        spec.nupstreams += c->flags.redis_tls;
         m->checks_fd = shm_seal("sluice-check-tls", tls_spec_write(&r.a, &spec));
         m->listing_fd = shm_seal("sluice-certificates", str_of(listing));
         if (m->secret_fd < 0 || m->checks_fd < 0 || m->listing_fd < 0)

@@ -293,7 +293,7 @@ START_TEST(bad_urls)
 {
     static const char *const bad[] = {"",
                                       "127.0.0.1:6379",
-                                      "rediss://127.0.0.1",
+                                      "rediss:/127.0.0.1",
                                       "redis://",
                                       "redis://:6379",
                                       "redis://h:0",
