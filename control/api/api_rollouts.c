@@ -87,6 +87,8 @@ static void start(struct api_request *req, const char *service, const struct spe
     memcpy(s->id, l->r.id, sizeof(s->id));
     api_set_header(req, "Location", location);
     xfree(location);
+    if (l->r.state == ROLLOUT_PENDING) /* nothing to wait for */
+        api_reply(req, 201, view_rollout(api_engine(req), l));
 }
 
 static void check_only(struct api_request *req, const char *service, const struct spec *spec)

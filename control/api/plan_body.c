@@ -93,8 +93,9 @@ json_t *plan_body(const struct engine *e, const char *service, const struct spec
     for (uint32_t i = 0; i < fit.nsteps; i++)
         json_array_append_new(steps, step_json(&fit, i, &t, &total_ms));
     return json_pack("{s:b,s:s,s:s,s:s,s:s,s:{s:f,s:f},s:o,s:o,s:o,s:o}", "dry_run", 1,
-                     "service", service, "version", spec->version, "stable", stable->name.p,
-                     "strategy", spec_strategy_name(spec->strategy), "traffic", "rps", t.rps,
-                     "error_ratio", t.errors, "steps", steps, "least", duration_json(total_ms),
-                     "undo_for", duration_json(spec->retain_ms), "spec", spec_write(spec));
+                     "service", service, "version", spec->version, "stable",
+                     stable ? stable->name.p : "", "strategy",
+                     spec_strategy_name(spec->strategy), "traffic", "rps", t.rps, "error_ratio",
+                     t.errors, "steps", steps, "least", duration_json(total_ms), "undo_for",
+                     duration_json(spec->retain_ms), "spec", spec_write(spec));
 }

@@ -83,7 +83,11 @@ static json_t *steps_of(struct ctl *c, const char *list)
 static int add_options(struct ctl *c, json_t *body)
 {
     static const char *const copied[][2] = {
-        {"--version", "version"}, {"--strategy", "strategy"}, {"--warmup", "warmup"}};
+        {"--version", "version"},
+        {"--strategy", "strategy"},
+        {"--warmup", "warmup"},
+        {"--supersede", "supersede"},
+    };
     const char *steps = ctl_option(c, "--steps"), *x;
 
     for (size_t i = 0; i < ARRAY_LEN(copied); i++)

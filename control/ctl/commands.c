@@ -24,18 +24,19 @@ static const struct ctl_option report_options[] = {
     {NULL, NULL, NULL},
 };
 /* What rolls out and how; deploy does it, rollout plan says what it would do. */
+/* clang-format off */
 #define SPEC_OPTIONS                                                                           \
     {"--version", "VERSION", "the version that is to get the traffic"},                        \
-        {"--endpoint", "HOST:PORT", "register the version with this endpoint first; repeat"},  \
-        {"-f", "FILE", "a rollout file (JSON with comments)"},                                 \
-        {"--steps", "5,25,50,100", "weights in per cent, instead of a file"},                  \
-        {"--hold", "TIME", "at each step of --steps (default 1m)"},                            \
-        {"--until", "WHAT", "what ends a hold: time (default), evidence, approval"},           \
-        {"--max", "TIME", "longest hold with --until evidence"},                               \
-        {"--warmup", "TIME", "latency of a new endpoint is not judged for this long"},         \
-    {                                                                                          \
-        "--strategy", "NAME", "canary or bluegreen"                                            \
-    }
+    {"--endpoint", "HOST:PORT", "register the version with this endpoint first; repeat"},      \
+    {"-f", "FILE", "a rollout file (JSON with comments)"},                                     \
+    {"--steps", "5,25,50,100", "weights in per cent, instead of a file"},                      \
+    {"--hold", "TIME", "at each step of --steps (default 1m)"},                                \
+    {"--until", "WHAT", "what ends a hold: time (default), evidence, approval"},               \
+    {"--max", "TIME", "longest hold with --until evidence"},                                   \
+    {"--warmup", "TIME", "latency of a new endpoint is not judged for this long"},             \
+    {"--strategy", "NAME", "canary or bluegreen"},                                             \
+    {"--supersede", "HOW", "while another is under way: reject (default), restart, queue"}
+/* clang-format on */
 static const struct ctl_option deploy_options[] = {
     SPEC_OPTIONS,
     {"--wait", "[MODE]", "until complete (default), paused or none"},

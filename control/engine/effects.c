@@ -36,10 +36,20 @@ static json_t *split_weights(const struct rollout *r)
 }
 
 /* The overlay that FX asks for, or NULL when it asks for none. */
+/* Are the weights of its service R's? One that waits has none to give back. */
+static bool owns(const struct desired *d, const struct rollout *r)
+{
+    const struct conf_service *s = desired_service(d, r->service);
+
+    return s && str_eq(s->rollout, str_of(r->id));
+}
+
 json_t *effects_overlay(const struct desired *d, const struct rollout *r,
                         const struct rollout_effects *fx)
 {
-    if (!fx->set_weight && !fx->drain && !fx->settle && !fx->finish)
+    bool frees = (fx->settle || fx->finish) && owns(d, r);
+
+    if (!fx->set_weight && !fx->drain && !frees)
         return NULL;
     json_t *doc = desired_edit(d, r->service);
     if (fx->set_weight) {
@@ -53,7 +63,7 @@ json_t *effects_overlay(const struct desired *d, const struct rollout *r,
     }
     if (fx->drain)
         drain_version(doc, effects_version(d, r->service, r->spec.version));
-    if (fx->settle || fx->finish)
+    if (frees)
         overlay_set_rollout(doc, NULL);
     return doc;
 }

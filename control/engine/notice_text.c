@@ -18,11 +18,12 @@
 static const char *phase_of(const char *type)
 {
     static const char *const phases[][2] = {
-        {"rollout.started", "Initializing"}, {"rollout.holding", "Waiting"},
-        {"rollout.baking", "Promoting"},     {"rollout.finalizing", "Finalising"},
-        {"rollout.succeeded", "Succeeded"},  {"rollout.aborting", "Failed"},
-        {"rollout.reverted", "Failed"},      {"rollout.revert_stuck", "Failed"},
-        {"rollout.rolled_back", "Failed"},   {"rollout.superseded", "Failed"},
+        {"rollout.queued", "Waiting"},        {"rollout.started", "Initializing"},
+        {"rollout.holding", "Waiting"},       {"rollout.baking", "Promoting"},
+        {"rollout.finalizing", "Finalising"}, {"rollout.succeeded", "Succeeded"},
+        {"rollout.aborting", "Failed"},       {"rollout.reverted", "Failed"},
+        {"rollout.revert_stuck", "Failed"},   {"rollout.rolled_back", "Failed"},
+        {"rollout.superseded", "Failed"},
     };
 
     for (size_t i = 0; i < ARRAY_LEN(phases); i++)

@@ -118,13 +118,15 @@ struct rollout_entry *rollout_entry_new(const struct engine *e, uint64_t number,
 {
     const struct conf_service *s = desired_service(e->desired, service);
     struct rollout_entry *l = xcalloc(1, sizeof(*l));
+    const struct conf_version *stable;
     struct spec fit = *spec;
     char id[ROLLOUT_ID_MAX];
 
     fit_unit(e, s, &fit);
     l->number = number;
     snprintf(id, sizeof(id), "r-%llu", (unsigned long long)l->number);
-    rollout_init(&l->r, id, service, effects_stable(s, spec->version)->name.p, actor, &fit,
+    stable = effects_stable(s, spec->version);
+    rollout_init(&l->r, id, service, stable ? stable->name.p : "", actor, &fit,
                  clock_wall_ms());
     l->boot = e->boot;
     l->keyed = s->sticky.by != CONF_STICKY_NONE;
@@ -133,4 +135,21 @@ struct rollout_entry *rollout_entry_new(const struct engine *e, uint64_t number,
     evidence_begin(l, e->stats, rollout_entry_cell(e, service, l->r.stable),
                    rollout_entry_cell(e, service, spec->version));
     return l;
+}
+
+void rollout_entry_renew(const struct engine *e, struct rollout_entry *l)
+{
+    struct rollout_entry *now =
+        rollout_entry_new(e, l->number, l->r.service, &l->r.spec, l->r.author);
+    struct rollout_entry *was = xmalloc(sizeof(*was));
+
+    *was = *l;
+    *l = *now;
+    l->link = was->link;
+    l->r.created_ms = was->r.created_ms;
+    l->r.index = was->r.index;
+    l->story = was->story;
+    was->story = now->story;
+    rollout_entry_free(was);
+    xfree(now);
 }

@@ -344,6 +344,8 @@ static void tick_settling(struct rollouts *rs, struct rollout_entry *l)
     tell_watchers(rs, l);
 }
 
+static void begin_waiting(struct rollouts *rs, struct rollout_entry *l);
+
 static void on_tick(void *arg)
 {
     struct rollouts *rs = arg;
@@ -351,7 +353,9 @@ static void on_tick(void *arg)
     bool again = false;
 
     TAILQ_FOREACH (l, &rs->all, link) {
-        if (!rollout_terminal(l->r.state))
+        if (l->r.state == ROLLOUT_PENDING)
+            begin_waiting(rs, l);
+        else if (!rollout_terminal(l->r.state))
             tick_active(rs, l);
         else if (l->settling)
             tick_settling(rs, l);
@@ -380,21 +384,36 @@ void rollouts_health(struct rollouts *rs)
     struct rollout_entry *l;
 
     TAILQ_FOREACH (l, &rs->all, link)
-        if (!rollout_terminal(l->r.state))
+        if (!rollout_terminal(l->r.state) && l->r.state != ROLLOUT_PENDING)
             tell_readiness(rs, l);
 }
 
 /* --- starting --- */
+
+/* The one that waits for SERVICE; there is at most one. */
+static struct rollout_entry *waiting(const struct rollouts *rs, const char *service)
+{
+    struct rollout_entry *l;
+
+    TAILQ_FOREACH (l, &rs->all, link)
+        if (l->r.state == ROLLOUT_PENDING && strcmp(l->r.service, service) == 0)
+            return l;
+    return NULL;
+}
 
 int rollouts_check(struct rollouts *rs, const char *service, const struct spec *spec,
                    struct refusal *why)
 {
     const struct rollout_entry *active = rollouts_active(rs, service);
 
-    if (active)
+    if (!active)
+        active = waiting(rs, service);
+    if (active && spec->supersede == SPEC_REJECT)
         return refuse(why, 409, "rollout_active", "%s is under way on %s (%s to %s)",
                       active->r.id, service, active->r.stable, active->r.spec.version);
-    return rollout_entry_check(rs->engine, service, spec, why);
+    if (rollout_entry_check(rs->engine, service, spec, why) == 0)
+        return 0;
+    return active && why->status == 409 ? 0 : -1; /* weights will be others by then */
 }
 
 /* Old ones that ended are forgotten, here and in the store. */
@@ -414,12 +433,92 @@ static void forget_old(struct rollouts *rs)
     }
 }
 
+/* --- waiting for another one --- */
+
+/* L is to be stopped, since another one takes its place. */
+static void supersede(struct rollouts *rs, struct rollout_entry *l, const char *id,
+                      const char *actor)
+{
+    char why[ROLLOUT_ID_MAX + 16];
+    struct move m = {.ev = {.type = ROLLOUT_SUPERSEDE}, .who = {actor, why}};
+
+    snprintf(why, sizeof(why), "by %s", id);
+    if (rollout_accepts(&l->r, ROLLOUT_SUPERSEDE, clock_wall_ms()) && step(rs, l, &m) != 0)
+        log_warn("rollout %s is not superseded: %s", l->r.id, m.fx.message);
+}
+
+/* SPEC behind OTHER, which is under way or waits itself. NULL: WHY. */
+static struct rollout_entry *wait_behind(struct rollouts *rs, const char *service,
+                                         struct rollout_entry *other, const struct spec *spec,
+                                         struct requester who, struct refusal *why)
+{
+    struct rollout_entry *before = waiting(rs, service);
+    struct rollout_entry *l =
+        rollout_entry_new(rs->engine, rs->last_number + 1, service, spec, who.actor);
+    json_t *data = effects_data(l, &l->r), *document = evidence_save(l);
+    char *text = xasprintf("%s waits for %s", l->r.spec.version, other->r.id);
+    char *what = xasprintf("rollout.queue %s", l->r.id);
+    struct change c = {.service = service,
+                       .fact = {"rollout.queued", NULL, l->r.id, text, data},
+                       .what = what,
+                       .actor = who.actor,
+                       .reason = who.reason,
+                       .rollout = l->r.id,
+                       .document = document};
+    int rc = change_apply(rs->engine, &c, NULL, NULL);
+
+    json_decref(data);
+    json_decref(document);
+    xfree(text);
+    xfree(what);
+    if (rc != 0) {
+        refuse(why, 507, "store_failed", "%s", change_error(rs->engine));
+        rollout_entry_free(l);
+        return NULL;
+    }
+    rs->last_number = l->number;
+    TAILQ_INSERT_HEAD(&rs->all, l, link);
+    if (before)
+        supersede(rs, before, l->r.id, who.actor);
+    if (spec->supersede == SPEC_RESTART && other != before)
+        supersede(rs, other, l->r.id, who.actor);
+    tell_watchers(rs, l);
+    wake(rs);
+    return l;
+}
+
+/* L has waited; whoever had the service may be gone now. */
+static void begin_waiting(struct rollouts *rs, struct rollout_entry *l)
+{
+    struct refusal why;
+    char author[ROLLOUT_AUTHOR_MAX];
+    struct move m = {.ev = {.type = ROLLOUT_START}, .who = {author, ""}};
+
+    if (rollouts_active(rs, l->r.service))
+        return;
+    str_copy(author, sizeof(author), str_of(l->r.author));
+    if (rollout_entry_check(rs->engine, l->r.service, &l->r.spec, &why) != 0) {
+        m.ev.type = ROLLOUT_ABORT;
+        m.who = (struct requester){"controller", why.message};
+    } else {
+        rollout_entry_renew(rs->engine, l);
+        m.doc = effects_at_start(rs->engine->desired, &l->r, l->number);
+    }
+    if (step(rs, l, &m) != 0)
+        log_warn("rollout %s does not begin yet: %s", l->r.id, m.fx.message);
+}
+
 const struct rollout_entry *rollouts_start(struct rollouts *rs, const char *service,
                                            const struct spec *spec, struct requester who,
                                            publish_cb *cb, void *arg, struct refusal *why)
 {
     if (rollouts_check(rs, service, spec, why) != 0)
         return NULL;
+    const struct rollout_entry *active = rollouts_active(rs, service);
+    if (!active)
+        active = waiting(rs, service);
+    if (active)
+        return wait_behind(rs, service, find(rs, active->r.id), spec, who, why);
     struct rollout_entry *l =
         rollout_entry_new(rs->engine, rs->last_number + 1, service, spec, who.actor);
     struct move m = {.ev = {.type = ROLLOUT_START},
@@ -478,7 +577,8 @@ const struct rollout_entry *rollouts_active(const struct rollouts *rs, const cha
     struct rollout_entry *l;
 
     TAILQ_FOREACH (l, &rs->all, link)
-        if (!rollout_terminal(l->r.state) && strcmp(l->r.service, service) == 0)
+        if (!rollout_terminal(l->r.state) && l->r.state != ROLLOUT_PENDING &&
+            strcmp(l->r.service, service) == 0)
             return l;
     return NULL;
 }

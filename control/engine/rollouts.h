@@ -70,7 +70,8 @@ struct requester {
 
 /*
  * Start SPEC on SERVICE. NULL: WHY says what is in the way and nothing has changed. Otherwise
- * CB tells when the registration is live on all workers.
+ * CB tells when the registration is live on all workers; but not of one that is pending, behind
+ * another one that is under way (SPEC's "supersede"): nothing is published yet.
  */
 const struct rollout_entry *rollouts_start(struct rollouts *rs, const char *service,
                                            const struct spec *spec, struct requester who,

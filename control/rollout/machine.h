@@ -12,6 +12,8 @@
  *   any of these ──abort, regressed, supersede──▶ aborting ◀────────────────────┘
  *   aborting ─▶ reverted | rolled_back | superseded, or revert_stuck until that succeeds
  *
+ * A pending rollout waits for another one of its service; stopped, it is over at once.
+ *
  * Inside stepping: *shifting* until all workers applied the weight, then *observing* for the
  * minimum time, then *gate* until the evidence, the time or an approval opens it. A step that
  * is a check is asked for once (run_task) and waits at its gate for ROLLOUT_CHECKED; one that
@@ -43,7 +45,7 @@
 #define ROLLOUT_ENDPOINT_MS 10000  /* weight but no endpoint up longer than this: aborting */
 
 #define ROLLOUT_STATES(X)                                                                      \
-    X(PENDING, "pending")       /* created, owns nothing yet */                                \
+    X(PENDING, "pending")       /* created, owns nothing yet; may wait for another one */      \
     X(WARMING, "warming")       /* waits for an endpoint of the version to be up */            \
     X(STEPPING, "stepping")     /* at a step's weight, judged */                               \
     X(HOLDING, "holding")       /* weight stays until the reason goes or someone decides */    \

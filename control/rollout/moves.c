@@ -15,7 +15,7 @@
 
 #define TO(s) (1u << ROLLOUT_##s)
 static const unsigned edges[ROLLOUT_NSTATES] = {
-    [ROLLOUT_PENDING] = TO(WARMING) | TO(ABORTING),
+    [ROLLOUT_PENDING] = TO(WARMING) | TO(REVERTED) | TO(SUPERSEDED),
     [ROLLOUT_WARMING] = TO(STEPPING) | TO(PROMOTING) | TO(HOLDING) | TO(ABORTING),
     [ROLLOUT_STEPPING] =
         TO(STEPPING) | TO(PROMOTING) | TO(HOLDING) | TO(BAKING) | TO(FINALIZING) | TO(ABORTING),
@@ -156,6 +156,30 @@ void move_resume(struct rollout *r, const struct rollout_event *ev, struct rollo
              text);
 }
 
+/* How it is over, by its outcome. */
+static const struct {
+    enum rollout_state state;
+    const char *type;
+} ends[ROLLOUT_NOUTCOMES] = {
+    [ROLLOUT_DID_REGRESS] = {ROLLOUT_REVERTED, "rollout.reverted"},
+    [ROLLOUT_DID_ABORT] = {ROLLOUT_REVERTED, "rollout.reverted"},
+    [ROLLOUT_DID_FAIL] = {ROLLOUT_REVERTED, "rollout.reverted"},
+    [ROLLOUT_DID_UNDO] = {ROLLOUT_ROLLED_BACK, "rollout.rolled_back"},
+    [ROLLOUT_DID_SUPERSEDE] = {ROLLOUT_SUPERSEDED, "rollout.superseded"},
+};
+
+/* One that has not begun owns no weight: nothing is taken back, nothing is published. */
+static void never_begin(struct rollout *r, const char *why, const struct rollout_event *ev,
+                        struct rollout_effects *fx)
+{
+    enum rollout_outcome o = r->result.outcome;
+
+    move_enter(r, ends[o].state, ev, fx);
+    r->finished_ms = r->result.reverted_at_ms = ev->wall_ms;
+    fx->finish = true;
+    move_say(fx, ends[o].type, "%s has not begun, and will not: %.180s", r->spec.version, why);
+}
+
 /* Back to 0, before anything else. WHY is the reason for the record. */
 void move_abort(struct rollout *r, enum rollout_outcome outcome, const char *why,
                 const struct rollout_event *ev, struct rollout_effects *fx)
@@ -165,6 +189,10 @@ void move_abort(struct rollout *r, enum rollout_outcome outcome, const char *why
     r->result.outcome = outcome;
     r->result.verdict_at_ms = ev->wall_ms;
     str_copy(r->result.reason, sizeof(r->result.reason), str_of(why));
+    if (r->state == ROLLOUT_PENDING) {
+        never_begin(r, why, ev, fx);
+        return;
+    }
     if (r->weight > 0 && r->state != ROLLOUT_SUCCEEDED)
         r->step_ended_ms[r->step] = ev->wall_ms;
     move_weight(r, 0, fx);
@@ -201,16 +229,6 @@ static void finish(struct rollout *r, enum rollout_state to, const struct rollou
 void move_reverted(struct rollout *r, const struct rollout_event *ev,
                    struct rollout_effects *fx)
 {
-    static const struct {
-        enum rollout_state state;
-        const char *type;
-    } ends[ROLLOUT_NOUTCOMES] = {
-        [ROLLOUT_DID_REGRESS] = {ROLLOUT_REVERTED, "rollout.reverted"},
-        [ROLLOUT_DID_ABORT] = {ROLLOUT_REVERTED, "rollout.reverted"},
-        [ROLLOUT_DID_FAIL] = {ROLLOUT_REVERTED, "rollout.reverted"},
-        [ROLLOUT_DID_UNDO] = {ROLLOUT_ROLLED_BACK, "rollout.rolled_back"},
-        [ROLLOUT_DID_SUPERSEDE] = {ROLLOUT_SUPERSEDED, "rollout.superseded"},
-    };
     enum rollout_outcome o = r->result.outcome;
 
     ASSERT(ends[o].type);

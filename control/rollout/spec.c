@@ -17,6 +17,7 @@
 static const char *const until_names[] = {"evidence", "time", "approval"};
 static const char *const mode_names[] = {"enforce", "observe"};
 static const char *const unit_names[] = {"request", "client", "client_once"};
+static const char *const supersede_names[] = {"reject", "restart", "queue"};
 static const char *const undecided_names[] = {"hold", "advance", "abort"};
 static const char *const strategy_names[] = {"canary", "bluegreen"};
 
@@ -121,6 +122,17 @@ static int read_strategy(struct spec_reader *rd, const char *pointer, const json
     if (spec_read_choice(rd, pointer, v, strategy_names, SPEC_NSTRATEGIES, &got) < 0)
         return -1;
     *(enum spec_strategy *)target = got;
+    return 0;
+}
+
+static int read_supersede(struct spec_reader *rd, const char *pointer, const json_t *v,
+                          void *target)
+{
+    unsigned got;
+
+    if (spec_read_choice(rd, pointer, v, supersede_names, SPEC_NSUPERSEDES, &got) < 0)
+        return -1;
+    *(enum spec_supersede *)target = got;
     return 0;
 }
 
@@ -441,6 +453,7 @@ int spec_read(const struct json_t *doc, struct spec *out, struct spec_error *err
         {"retain", read_for, &out->retain_ms},
         {"owners", read_owners, &out->owners},
         {"links", read_links, &out->links},
+        {"supersede", read_supersede, &out->supersede},
         {"notify", spec_read_notify, &out->notify},
         {"escalation", spec_read_escalation, &out->escalation},
     };
@@ -538,6 +551,8 @@ struct json_t *spec_write(const struct spec *s)
     json_object_set_new(doc, "judge", judge_json(s));
     json_object_set_new(doc, "bake", json_pack("{s:o}", "for", duration_json(s->bake_ms)));
     json_object_set_new(doc, "retain", json_pack("{s:o}", "for", duration_json(s->retain_ms)));
+    if (s->supersede != SPEC_REJECT)
+        json_object_set_new(doc, "supersede", json_string(supersede_names[s->supersede]));
     spec_put_json(doc, "owners", s, s->owners);
     spec_put_json(doc, "links", s, s->links);
     spec_put_json(doc, "notify", s, s->notify);

@@ -26,6 +26,9 @@
  * its first ("client_once"), where the service's split is sticky; "request" elsewhere and if it
  * is asked for. "version" is the only field without a default besides steps or preset.
  *
+ * "supersede": "reject" (the default), "restart" or "queue" says what becomes of it while
+ * another rollout of the service is under way.
+ *
  * "strategy": "bluegreen" is one switch: without steps it is {"weight": 100} alone.
  *
  * Everything that is done is a step, in the order in which it is done: the gates and the smoke
@@ -53,6 +56,12 @@ enum spec_until { SPEC_EVIDENCE, SPEC_TIME, SPEC_APPROVAL, SPEC_NUNTIL };
 enum spec_mode { SPEC_ENFORCE, SPEC_OBSERVE, SPEC_NMODES };
 enum spec_undecided { SPEC_HOLD, SPEC_ADVANCE, SPEC_ABORT, SPEC_NUNDECIDED };
 
+enum spec_supersede {               /* another rollout of the service is under way */
+                      SPEC_REJECT,  /* then this one does not begin */
+                      SPEC_RESTART, /* that one is taken back first */
+                      SPEC_QUEUE,   /* this one begins after it */
+                      SPEC_NSUPERSEDES
+};
 enum spec_strategy { SPEC_CANARY, SPEC_BLUEGREEN, SPEC_NSTRATEGIES };
 
 enum spec_kind {
@@ -109,6 +118,7 @@ struct spec {
     uint32_t owners;             /* spec_text: a JSON array of names; 0: none */
     uint32_t links;              /* spec_text: a JSON object of names and URLs; 0: none */
     uint32_t notify, escalation; /* spec_text: JSON arrays, as spec_notify.h says; 0: none */
+    enum spec_supersede supersede;
     enum spec_mode mode;
     enum spec_undecided on_undecided;
     struct judge_config judge; /* ranges checked; epochs already set from the steps */

@@ -9,9 +9,9 @@
 #define ADDRESS_MAX 254 /* RFC 5321 4.5.3.1.3, without the angle brackets */
 
 static const char *const happenings[] = {
-    "started",      "step",        "holding",    "resumed",    "approved",
-    "verdict",      "baking",      "finalizing", "aborting",   "reverted",
-    "revert_stuck", "rolled_back", "succeeded",  "superseded",
+    "queued",   "started",      "step",        "holding",    "resumed",
+    "approved", "verdict",      "baking",      "finalizing", "aborting",
+    "reverted", "revert_stuck", "rolled_back", "succeeded",  "superseded",
 };
 
 static int read_on(struct spec_reader *rd, const char *pointer, const json_t *v, void *target)

@@ -32,8 +32,8 @@ struct tls_listener_spec {
 
 enum tls_verify { TLS_VERIFY_FULL, TLS_VERIFY_CA, TLS_VERIFY_NONE };
 
-#define TLS_SPEC_REDIS "#redis" /* stands for the Redis of the flags; no service is called so  \
-                                 */
+/* Stands for the Redis of the flags; no service is called so. */
+#define TLS_SPEC_REDIS "#redis"
 
 struct tls_upstream_spec { /* of one service */
     struct str name;

@@ -463,6 +463,29 @@ START_TEST(superseded_is_its_own_end)
 }
 END_TEST
 
+START_TEST(who_waits_owns_nothing)
+{
+    static const struct {
+        enum rollout_event_type command;
+        enum rollout_state state;
+        const char *type;
+    } rows[] = {{ROLLOUT_ABORT, ROLLOUT_REVERTED, "rollout.reverted"},
+                {ROLLOUT_SUPERSEDE, ROLLOUT_SUPERSEDED, "rollout.superseded"}};
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct life l = life_new(PLAIN);
+
+        life_do(&l, rows[i].command);
+        ck_assert_int_eq(l.r.state, rows[i].state);
+        ck_assert_str_eq(l.fx.type, rows[i].type);
+        ck_assert(!l.fx.set_weight && !l.fx.drain && !l.fx.settle && l.fx.finish);
+        ck_assert_uint_gt(l.r.finished_ms, 0);
+        life_tick(&l, 60); /* and that is all */
+        ck_assert_int_eq(l.r.state, rows[i].state);
+    }
+}
+END_TEST
+
 START_TEST(restart_asks_for_the_weight_again)
 {
     struct life l = life_at_first_step(PLAIN);
@@ -959,6 +982,7 @@ int main(void)
     tcase_add_test(t, dead_version_is_taken_out);
     tcase_add_test(t, undo_while_retained);
     tcase_add_test(t, superseded_is_its_own_end);
+    tcase_add_test(t, who_waits_owns_nothing);
     tcase_add_test(t, restart_asks_for_the_weight_again);
     tcase_add_test(t, observe_feeds_the_judge);
     tcase_add_test(t, latency_is_learnt_before_the_first_step);
