@@ -101,25 +101,39 @@ static void check_only(struct api_request *req, const char *service, const struc
         api_reply(req, 200, plan_body(api_engine(req), service, spec));
 }
 
+/* Every mistake of a specification; the first one is the problem's own. */
+static void reply_mistakes(struct api_request *req, const struct spec_errors *errs)
+{
+    json_t *list = json_array();
+
+    for (uint32_t i = 0; i < errs->n; i++)
+        json_array_append_new(list, json_pack("{s:s,s:s}", "pointer", errs->v[i].pointer,
+                                              "detail", errs->v[i].message));
+    api_problem_more(req, 400, "bad_rollout",
+                     json_pack("{s:s,s:o}", "pointer", errs->v[0].pointer, "errors", list),
+                     "%s", errs->v[0].message);
+}
+
 /* The body as a rollout that would start: then it starts, or is only planned. */
 static void take_spec(struct api_request *req, bool plan)
 {
     const struct conf_service *s = reply_service(req);
-    struct spec *spec = xcalloc(1, sizeof(*spec));
-    struct spec_error err;
+    struct spec *spec;
+    struct spec_errors *errs;
 
-    if (!s) {
-        xfree(spec);
+    if (!s)
         return;
-    }
-    if (spec_read(api_body(req), spec, &err) != 0)
-        api_problem(req, 400, "bad_rollout", err.pointer, "%s", err.message);
+    spec = xcalloc(1, sizeof(*spec));
+    errs = xcalloc(1, sizeof(*errs));
+    if (spec_read_all(api_body(req), spec, errs) != 0)
+        reply_mistakes(req, errs);
     else if (endpoints_are_good(req, spec)) {
         if (plan)
             check_only(req, s->name.p, spec);
         else
             start(req, api_param(req, "service"), spec);
     }
+    xfree(errs);
     xfree(spec);
 }
 

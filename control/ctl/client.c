@@ -239,6 +239,7 @@ int answer_complain(struct ctl *c, const struct answer *r)
 {
     const char *title = ctl_text(r->json, "title"), *detail = ctl_text(r->json, "detail"),
                *pointer = ctl_text(r->json, "pointer");
+    const json_t *more = json_object_get(r->json, "errors");
 
     if (r->status == 0)
         return ctl_complain(c, CTL_UNREACHABLE, "cannot reach sluice at %s: %s",
@@ -248,8 +249,15 @@ int answer_complain(struct ctl *c, const struct answer *r)
                             ctl_text(r->json, "errorDetails"));
     if (!title[0])
         return ctl_complain(c, answer_exit(r), "HTTP %d", r->status);
-    return ctl_complain(c, answer_exit(r), "%s%s%s%s%s%s", title, detail[0] ? ": " : "", detail,
-                        pointer[0] ? " (" : "", pointer, pointer[0] ? ")" : "");
+    (void)ctl_complain(c, answer_exit(r), "%s%s%s%s%s%s", title, detail[0] ? ": " : "", detail,
+                       pointer[0] ? " (" : "", pointer, pointer[0] ? ")" : "");
+    for (size_t i = 1; i < json_array_size(more); i++) { /* the first was said */
+        const json_t *e = json_array_get(more, i);
+
+        (void)ctl_complain(c, answer_exit(r), "%s (%s)", ctl_text(e, "detail"),
+                           ctl_text(e, "pointer"));
+    }
+    return answer_exit(r);
 }
 
 int client_json(struct ctl *c, const char *method, const char *path, const json_t *body,

@@ -269,6 +269,7 @@ static int read_steps(struct spec_reader *rd, const char *pointer, const json_t 
 {
     char where[SPEC_POINTER_MAX], last[SPEC_POINTER_MAX];
     size_t n = json_array_size(v);
+    int rc = 0;
 
     (void)target;
     if (!json_is_array(v) || n < 1 || n > SPEC_STEPS)
@@ -279,12 +280,12 @@ static int read_steps(struct spec_reader *rd, const char *pointer, const json_t 
         spec_at_index(where, pointer, i);
         if ((spec_is_task_step(step) ? spec_read_task_step(rd, where, step, SPEC_OF_STEPS)
                                      : read_weight_step(rd, where, step)) < 0)
-            return -1;
+            rc = -1;
     }
     spec_at(last, where, "weight");
-    if (weight_so_far(rd->out) != 10000)
+    if (rc == 0 && weight_so_far(rd->out) != 10000)
         return spec_fail(rd, last, "the last step must have weight 100");
-    return 0;
+    return rc;
 }
 
 static const struct preset {
@@ -436,9 +437,29 @@ static int complete(struct spec_reader *rd)
     return 0;
 }
 
-int spec_read(const struct json_t *doc, struct spec *out, struct spec_error *err)
+/* A preset beside steps. */
+static int read_preset_too(struct spec_reader *rd, const char *pointer, const json_t *v,
+                           void *target)
 {
-    struct spec_reader rd = {out, err};
+    (void)target;
+    (void)v;
+    return spec_fail(rd, pointer, "stands for steps: give one of the two");
+}
+
+/* What must be there, whatever else is wrong. */
+static void require(struct spec_reader *rd, const json_t *doc)
+{
+    if (!json_object_get(doc, "version"))
+        (void)spec_fail(rd, "/version", "is missing");
+    if (!json_object_get(doc, "steps") && !json_object_get(doc, "preset") &&
+        rd->out->strategy != SPEC_BLUEGREEN)
+        (void)spec_fail(rd, "/steps", "is missing; or \"preset\": \"normal\"");
+}
+
+int spec_read_all(const struct json_t *doc, struct spec *out, struct spec_errors *errs)
+{
+    bool both = json_object_get(doc, "preset") && json_object_get(doc, "steps");
+    struct spec_reader rd = {out, errs};
     const struct spec_field fields[] = {
         {"version", read_version, out->version},
         {"endpoints", read_endpoints, out},
@@ -446,7 +467,7 @@ int spec_read(const struct json_t *doc, struct spec *out, struct spec_error *err
         {"warmup", spec_read_duration, &out->warmup_ms},
         {"gates", spec_read_gates, NULL},
         {"smoke", spec_read_smoke, NULL},
-        {"preset", read_preset, NULL},
+        {"preset", both ? read_preset_too : read_preset, NULL},
         {"steps", read_steps, NULL},
         {"judge", read_judge, out},
         {"bake", read_for, &out->bake_ms},
@@ -459,18 +480,24 @@ int spec_read(const struct json_t *doc, struct spec *out, struct spec_error *err
     };
 
     memset(out, 0, sizeof(*out));
-    memset(err, 0, sizeof(*err));
+    memset(errs, 0, sizeof(*errs));
     out->warmup_ms = 30000;
     out->retain_ms = 1800000;
     judge_defaults(&out->judge);
     out->judge.clients = JUDGE_CLIENT;
-    if (json_object_get(doc, "preset") && json_object_get(doc, "steps"))
-        return spec_fail(&rd, "/preset", "stands for steps: give one of the two");
-    if (spec_read_object(&rd, "", doc, fields, ARRAY_LEN(fields)) < 0)
+    if (spec_read_object(&rd, "", doc, fields, ARRAY_LEN(fields)) < 0 && !json_is_object(doc))
         return -1;
-    if (out->version[0] == '\0')
-        return spec_fail(&rd, "/version", "is missing");
-    return complete(&rd);
+    require(&rd, doc);
+    return errs->n ? -1 : complete(&rd);
+}
+
+int spec_read(const struct json_t *doc, struct spec *out, struct spec_error *err)
+{
+    struct spec_errors errs;
+    int rc = spec_read_all(doc, out, &errs);
+
+    *err = errs.v[0];
+    return rc;
 }
 
 static json_t *duration_json(uint64_t ms)

@@ -129,7 +129,17 @@ struct spec_error {
     char message[SPEC_MESSAGE_MAX]; /* "must be above the step before (5)" */
 };
 
-/* Read a parsed JSON object (borrowed). 0, or -1 and ERR filled; *OUT is then undefined. */
+#define SPEC_ERRORS 20
+struct spec_errors {
+    uint32_t n; /* of them; at most SPEC_ERRORS are kept */
+    struct spec_error v[SPEC_ERRORS];
+};
+
+/* Read a parsed JSON object (borrowed). 0, or -1 and *ERRS has every mistake, in the order of
+ * reading; *OUT is then undefined. */
+MUST_CHECK int spec_read_all(const struct json_t *doc, struct spec *out,
+                             struct spec_errors *errs);
+/* The same with the first mistake only. */
 MUST_CHECK int spec_read(const struct json_t *doc, struct spec *out, struct spec_error *err);
 /* The same document with every default written out; spec_read gives the same spec back. Owned
  * by the caller (json_decref). */

@@ -239,6 +239,7 @@ int spec_read_notify(struct spec_reader *rd, const char *pointer, const json_t *
 {
     char where[SPEC_POINTER_MAX];
     size_t n = json_array_size(v);
+    int rc = 0;
 
     if (!json_is_array(v) || n > SPEC_NOTIFY)
         return spec_fail(rd, pointer, "must be an array of at most %d", SPEC_NOTIFY);
@@ -248,20 +249,21 @@ int spec_read_notify(struct spec_reader *rd, const char *pointer, const json_t *
 
         spec_at_index(where, pointer, i);
         if (read_entry(rd, where, entry) < 0)
-            return -1;
+            rc = -1;
         name = json_string_value(json_object_get(entry, "name"));
         if (name && spec_notify_named(v, name) != entry)
-            return spec_fail(rd, where, "\"%s\" names another entry too", name);
+            rc = spec_fail(rd, where, "\"%s\" names another entry too", name);
     }
-    return n ? spec_keep_json(rd, pointer, v, target) : 0;
+    return rc == 0 && n ? spec_keep_json(rd, pointer, v, target) : rc;
 }
 
-/* Whether TARGET, a list, has the name. */
+/* Whether TARGET, a list, has the name. A list with mistakes was not kept: they are said. */
 static int read_to(struct spec_reader *rd, const char *pointer, const json_t *v, void *target)
 {
     const char *name = json_string_value(v);
+    bool unknown = rd->errs->n && !rd->out->notify;
 
-    if (!name || !spec_notify_named(target, name))
+    if (!name || (!unknown && !spec_notify_named(target, name)))
         return spec_fail(rd, pointer, "must be the \"name\" of an entry of \"notify\"");
     return 0;
 }
@@ -292,9 +294,10 @@ int spec_read_escalation(struct spec_reader *rd, const char *pointer, const json
     if (!json_is_array(v) || n > SPEC_NOTIFY)
         return spec_fail(rd, pointer, "must be an array of at most %d", SPEC_NOTIFY);
     list = json_loads(spec_text(rd->out, rd->out->notify), 0, NULL);
-    for (size_t i = 0; rc == 0 && i < n; i++) {
+    for (size_t i = 0; i < n; i++) {
         spec_at_index(where, pointer, i);
-        rc = read_rung(rd, where, json_array_get(v, i), list);
+        if (read_rung(rd, where, json_array_get(v, i), list) < 0)
+            rc = -1;
     }
     json_decref(list);
     return rc == 0 && n ? spec_keep_json(rd, pointer, v, target) : rc;

@@ -9,11 +9,15 @@
 
 int spec_fail(struct spec_reader *rd, const char *pointer, const char *fmt, ...)
 {
+    struct spec_error *err = &rd->errs->v[rd->errs->n];
     va_list ap;
 
-    snprintf(rd->err->pointer, sizeof(rd->err->pointer), "%s", pointer);
+    if (rd->errs->n == SPEC_ERRORS)
+        return -1;
+    rd->errs->n++;
+    snprintf(err->pointer, sizeof(err->pointer), "%s", pointer);
     va_start(ap, fmt);
-    vsnprintf(rd->err->message, sizeof(rd->err->message), fmt, ap);
+    vsnprintf(err->message, sizeof(err->message), fmt, ap);
     va_end(ap);
     return -1;
 }
@@ -40,6 +44,7 @@ int spec_read_object(struct spec_reader *rd, const char *pointer, const json_t *
     char where[SPEC_POINTER_MAX];
     const char *key;
     json_t *value;
+    int rc = 0;
 
     if (!json_is_object(obj))
         return spec_fail(rd, pointer, "must be an object");
@@ -52,16 +57,16 @@ int spec_read_object(struct spec_reader *rd, const char *pointer, const json_t *
         if (i < n)
             continue;
         spec_at(where, pointer, key);
-        return spec_fail(rd, where, "unknown field");
+        rc = spec_fail(rd, where, "unknown field");
     }
     for (size_t i = 0; i < n; i++) {
         if (!(value = json_object_get(obj, fields[i].name)))
             continue;
         spec_at(where, pointer, fields[i].name);
         if (fields[i].read(rd, where, value, fields[i].target) < 0)
-            return -1;
+            rc = -1;
     }
-    return 0;
+    return rc;
 }
 
 int spec_read_duration(struct spec_reader *rd, const char *pointer, const json_t *v,

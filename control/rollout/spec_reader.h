@@ -1,8 +1,9 @@
 /*
  * spec_reader.h - reading a rollout's specification field by field.
  *
- * Private to spec*.c. The JSON pointer is carried along, so that every message says where; the
- * first error ends the reading, and a field that is not in the table is one.
+ * Private to spec*.c. The JSON pointer is carried along, so that every message says where. An
+ * error ends the reading of its field, not of those beside it; a field that is not in the table
+ * is one.
  */
 #pragma once
 #include "control/rollout/spec.h"
@@ -11,10 +12,10 @@
 
 struct spec_reader { /* what is filled, and where errors go */
     struct spec *out;
-    struct spec_error *err;
+    struct spec_errors *errs;
 };
 
-/* Fills the error; returns -1. */
+/* One error more; returns -1. */
 int spec_fail(struct spec_reader *rd, const char *pointer, const char *fmt, ...)
     PRINTF_LIKE(3, 4);
 /* PARENT/NAME, cut to its room. */
@@ -29,7 +30,8 @@ struct spec_field {
     spec_read_fn *read;
     void *target;
 };
-/* Every member of OBJ must be one of FIELDS; those present are read, in the table's order. */
+/* Every member of OBJ must be one of FIELDS; those present are read, in the table's order, all
+ * of them. */
 int spec_read_object(struct spec_reader *rd, const char *pointer, const json_t *obj,
                      const struct spec_field *fields, size_t n);
 

@@ -330,6 +330,7 @@ int spec_read_task_step(struct spec_reader *rd, const char *pointer, const json_
 int spec_read_gates(struct spec_reader *rd, const char *pointer, const json_t *v, void *target)
 {
     char where[SPEC_POINTER_MAX];
+    int rc = 0;
 
     (void)target;
     if (!json_is_array(v))
@@ -337,14 +338,15 @@ int spec_read_gates(struct spec_reader *rd, const char *pointer, const json_t *v
     for (size_t i = 0; i < json_array_size(v); i++) {
         spec_at_index(where, pointer, i);
         if (spec_read_task_step(rd, where, json_array_get(v, i), SPEC_OF_GATES) < 0)
-            return -1;
+            rc = -1;
     }
-    return 0;
+    return rc;
 }
 
 int spec_read_smoke(struct spec_reader *rd, const char *pointer, const json_t *v, void *target)
 {
     char where[SPEC_POINTER_MAX];
+    int rc = 0;
     struct spec_step step = {.kind = SPEC_SMOKE, .list = SPEC_OF_SMOKE};
 
     (void)target;
@@ -354,9 +356,9 @@ int spec_read_smoke(struct spec_reader *rd, const char *pointer, const json_t *v
         spec_at_index(where, pointer, i);
         if (add_task(rd, where, json_array_get(v, i), SPEC_SMOKE, &step.task) < 0 ||
             spec_add_step(rd, where, step) < 0)
-            return -1;
+            rc = -1;
     }
-    return 0;
+    return rc;
 }
 
 /* --- and back --- */

@@ -50,6 +50,10 @@ def tell(t):
     t.say("what could not begin")
     wrong = s.api("POST", "/v1/services/shop/rollouts:plan", {**spec, "steps": [{"weight": 5}, {"weight": 4}]}, want=400)
     t.check(wrong["pointer"].startswith("/steps/"), str(wrong))
+    path.write_text('{ "version": "v/2", "colour": "red", "steps": [ { "weight": 5, "hold": "soon" }, { "weight": 100 } ] }')
+    run = s.ctl("rollout", "plan", "shop", "-f", str(path))
+    for where in ("/version", "/colour", "/steps/0/hold"):
+        t.check(f"({where})" in run.stderr, f"every mistake at once: {run.stderr}")
     s.api("POST", "/v1/services/shop/rollouts:plan", {**SPEC, "version": "v9"}, want=404)
     s.api("POST", "/v1/services/none/rollouts:plan", spec, want=404)
 

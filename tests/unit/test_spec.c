@@ -55,6 +55,47 @@ START_TEST(full_document)
 }
 END_TEST
 
+START_TEST(every_mistake_is_told)
+{
+    static const char *const pointers[] = {
+        "/colour",       "/endpoints/0", "/warmup",   "/steps/0/weight",    "/steps/1/hold/min",
+        "/steps/2/http", "/judge/alpha", "/notify/0", "/notify/1/email/to", "/version"};
+    static const char text[] =
+        "{\"endpoints\":[\"nowhere\"],\"warmup\":5,\"colour\":\"red\",\"steps\":["
+        "{\"weight\":0},{\"weight\":5,\"hold\":{\"min\":\"soon\"}},{\"http\":{}},{\"weight\":"
+        "100}],"
+        "\"judge\":{\"alpha\":2},\"notify\":[{\"on\":[]},{\"email\":{\"to\":[],"
+        "\"from\":\"a@b\",\"server\":\"smtp://h\"},\"name\":\"x\"}],"
+        "\"escalation\":[{\"after\":\"1m\",\"to\":\"x\"}]}";
+    json_t *doc = json_loads(text, 0, NULL);
+    struct spec_errors errs;
+    static struct spec s;
+
+    ck_assert_int_eq(spec_read_all(doc, &s, &errs), -1);
+    for (size_t i = 0; i < errs.n && i < ARRAY_LEN(pointers); i++)
+        ck_assert_msg(strncmp(errs.v[i].pointer, pointers[i], strlen(pointers[i])) == 0,
+                      "%zu: %s %s", i, errs.v[i].pointer, errs.v[i].message);
+    ck_assert_uint_eq(errs.n, ARRAY_LEN(pointers));
+    json_decref(doc);
+}
+END_TEST
+
+START_TEST(more_mistakes_than_room)
+{
+    json_t *doc = json_object(), *list = json_array();
+    struct spec_errors errs;
+    static struct spec s;
+
+    for (int i = 0; i < 1000; i++)
+        json_array_append_new(list, json_integer(i));
+    json_object_set_new(doc, "gates", list);
+    ck_assert_int_eq(spec_read_all(doc, &s, &errs), -1);
+    ck_assert_uint_eq(errs.n, SPEC_ERRORS);
+    ck_assert_str_eq(errs.v[SPEC_ERRORS - 1].pointer, "/gates/19");
+    json_decref(doc);
+}
+END_TEST
+
 START_TEST(defaults_are_safe)
 {
     struct spec s;
@@ -360,6 +401,8 @@ int main(void)
 
     suite_add_tcase(s, t);
     tcase_add_test(t, full_document);
+    tcase_add_test(t, every_mistake_is_told);
+    tcase_add_test(t, more_mistakes_than_room);
     tcase_add_test(t, defaults_are_safe);
     tcase_add_test(t, presets_are_steps);
     tcase_add_loop_test(t, mistakes_say_where_and_what, 0, (int)ARRAY_LEN(mistakes));
