@@ -336,6 +336,8 @@ static void restart_check(struct rollout *r, const struct rollout_event *ev,
 {
     if (r->state != ROLLOUT_STEPPING && r->state != ROLLOUT_HOLDING)
         return;
+    if (r->reason == ROLLOUT_HOOK_UNKNOWN)
+        return; /* people know */
     if (spec_task(&r->spec, r->step)->idempotent) {
         fx->run_task = true;
         return;

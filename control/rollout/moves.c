@@ -61,11 +61,16 @@ void move_touch(struct rollout *r, const struct rollout_event *ev, struct rollou
     fx->changed = true;
 }
 
+bool move_allowed(enum rollout_state a, enum rollout_state b)
+{
+    return edges[a] & (1u << b);
+}
+
 /* The only writer of r->state. */
 void move_enter(struct rollout *r, enum rollout_state to, const struct rollout_event *ev,
                 struct rollout_effects *fx)
 {
-    ASSERT(edges[r->state] & (1u << to));
+    ASSERT(move_allowed(r->state, to));
     r->state = to;
     if (to != ROLLOUT_HOLDING)
         r->reason = ROLLOUT_NO_REASON;

@@ -13,6 +13,8 @@ void move_say(struct rollout_effects *fx, const char *type, const char *fmt, ...
 const char *move_by(char buf[128], const struct rollout_event *ev);
 /* A change that watchers should see. */
 void move_touch(struct rollout *r, const struct rollout_event *ev, struct rollout_effects *fx);
+/* May a rollout go from A to B in one step? A state that is entered anew is an edge, too. */
+bool move_allowed(enum rollout_state a, enum rollout_state b);
 /* The only writer of r->state; asserts that there is such an edge. */
 void move_enter(struct rollout *r, enum rollout_state to, const struct rollout_event *ev,
                 struct rollout_effects *fx);
