@@ -290,7 +290,6 @@ static void set_pem(CURL *c, CURLoption option, struct str pem)
 /* As proxy/event/tls_client.c does it for traffic. */
 static void set_tls(CURL *c, const struct tls_upstream_spec *tls)
 {
-    curl_easy_setopt(c, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
     curl_easy_setopt(c, CURLOPT_SSL_VERIFYPEER, tls->verify == TLS_VERIFY_NONE ? 0L : 1L);
     curl_easy_setopt(c, CURLOPT_SSL_VERIFYHOST, tls->verify == TLS_VERIFY_FULL ? 2L : 0L);
     set_pem(c, CURLOPT_CAINFO_BLOB, tls->ca);
@@ -352,6 +351,7 @@ static void set_options(struct fetch *f, const struct fetch_options *o)
     curl_easy_setopt(c, CURLOPT_PROXY, "");
     curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(c, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(c, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
     curl_easy_setopt(c, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     curl_easy_setopt(c, CURLOPT_USERAGENT, "sluice/" SLUICE_VERSION);
     curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, (long)(o->timeout_ms ? o->timeout_ms : DEFAULT_MS));
