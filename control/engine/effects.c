@@ -35,7 +35,6 @@ static json_t *split_weights(const struct rollout *r)
                      r->spec.version, (int)r->weight);
 }
 
-/* The overlay that FX asks for, or NULL when it asks for none. */
 /* Are the weights of its service R's? One that waits has none to give back. */
 static bool owns(const struct desired *d, const struct rollout *r)
 {
@@ -44,6 +43,7 @@ static bool owns(const struct desired *d, const struct rollout *r)
     return s && str_eq(s->rollout, str_of(r->id));
 }
 
+/* The overlay that FX asks for, or NULL when it asks for none. */
 json_t *effects_overlay(const struct desired *d, const struct rollout *r,
                         const struct rollout_effects *fx)
 {

@@ -242,10 +242,12 @@ static void address_mail(const json_t *mail, struct notice_request *q)
     const json_t *to = json_object_get(mail, "to");
 
     q->is_mail = true;
-    q->from = text_of(mail, "from");
-    q->user = json_string_value(json_object_get(mail, "user"));
-    q->secure = q->user && !is_local(q->url);
-    for (size_t i = 0; i < json_array_size(to) && i < NOTICE_RECIPIENTS; i++)
+    q->mail.from = text_of(mail, "from");
+    q->mail.to = q->to;
+    q->mail.user = json_string_value(json_object_get(mail, "user"));
+    q->mail.password = q->password;
+    q->mail.secure = q->mail.user && !is_local(q->url);
+    for (size_t i = 0; i < json_array_size(to) && i < SPEC_RECIPIENTS; i++)
         q->to[i] = json_string_value(json_array_get(to, i));
 }
 

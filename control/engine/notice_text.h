@@ -8,11 +8,11 @@
  * well resolves it. An e-mail is a plain text (RFC 5322).
  */
 #pragma once
+#include "control/link/fetch.h"
 #include "control/rollout/machine.h"
+#include "control/rollout/spec_notify.h"
 
 #include <jansson.h>
-
-struct fetch_mail;
 
 /*
  * What is stored of EV for ENTRY of R's "notify":
@@ -21,15 +21,13 @@ struct fetch_mail;
  */
 json_t *notice_doc(const json_t *entry, const json_t *ev, const struct rollout *r);
 
-#define NOTICE_RECIPIENTS 8
-
-struct notice_request { /* everything owned but MAIL's texts, which are DOC's */
+struct notice_request { /* owned, but for what MAIL points to: DOC's texts and these */
     char *url, *body, *why;
     char *headers[8]; /* NULL-terminated */
     bool is_mail;
+    struct fetch_mail mail;
+    const char *to[SPEC_RECIPIENTS + 1];
     char *password;
-    const char *from, *user, *to[NOTICE_RECIPIENTS + 1];
-    bool secure;
 };
 /*
  * The request of DOC, sent at NOW_S (Unix). 0, or -1: a reference leads nowhere, and only

@@ -146,14 +146,12 @@ static void try(void *arg)
         xfree(why);
         return;
     }
-    struct fetch_mail mail = {
-        .from = q.from, .to = q.to, .user = q.user, .password = q.password, .secure = q.secure};
     struct fetch_options o = {.method = q.is_mail ? NULL : "POST",
                               .url = q.url,
                               .headers = (const char *const *)q.headers,
                               .body = str_of(q.body),
                               .body_max = 1024,
-                              .mail = q.is_mail ? &mail : NULL};
+                              .mail = q.is_mail ? &q.mail : NULL};
     x->fetch = fetch_start(x->notices->engine->fetcher, &o, on_answer, x);
     notice_request_release(&q);
 }

@@ -401,13 +401,19 @@ static struct rollout_entry *waiting(const struct rollouts *rs, const char *serv
     return NULL;
 }
 
-int rollouts_check(struct rollouts *rs, const char *service, const struct spec *spec,
-                   struct refusal *why)
+/* The one that has SERVICE, else the one that waits for it, or NULL. */
+static struct rollout_entry *in_the_way(const struct rollouts *rs, const char *service)
 {
     const struct rollout_entry *active = rollouts_active(rs, service);
 
-    if (!active)
-        active = waiting(rs, service);
+    return active ? find(rs, active->r.id) : waiting(rs, service);
+}
+
+int rollouts_check(struct rollouts *rs, const char *service, const struct spec *spec,
+                   struct refusal *why)
+{
+    const struct rollout_entry *active = in_the_way(rs, service);
+
     if (active && spec->supersede == SPEC_REJECT)
         return refuse(why, 409, "rollout_active", "%s is under way on %s (%s to %s)",
                       active->r.id, service, active->r.stable, active->r.spec.version);
@@ -514,11 +520,9 @@ const struct rollout_entry *rollouts_start(struct rollouts *rs, const char *serv
 {
     if (rollouts_check(rs, service, spec, why) != 0)
         return NULL;
-    const struct rollout_entry *active = rollouts_active(rs, service);
-    if (!active)
-        active = waiting(rs, service);
+    struct rollout_entry *active = in_the_way(rs, service);
     if (active)
-        return wait_behind(rs, service, find(rs, active->r.id), spec, who, why);
+        return wait_behind(rs, service, active, spec, who, why);
     struct rollout_entry *l =
         rollout_entry_new(rs->engine, rs->last_number + 1, service, spec, who.actor);
     struct move m = {.ev = {.type = ROLLOUT_START},

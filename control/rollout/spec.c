@@ -85,65 +85,35 @@ const char *spec_duration_text(char buf[SPEC_DURATION_TEXT], uint64_t ms)
 static int read_until(struct spec_reader *rd, const char *pointer, const json_t *v,
                       void *target)
 {
-    unsigned got;
-
-    if (spec_read_choice(rd, pointer, v, until_names, SPEC_NUNTIL, &got) < 0)
-        return -1;
-    *(enum spec_until *)target = got;
-    return 0;
+    return spec_read_choice(rd, pointer, v, until_names, SPEC_NUNTIL, target);
 }
 
 static int read_mode(struct spec_reader *rd, const char *pointer, const json_t *v, void *target)
 {
-    unsigned got;
-
-    if (spec_read_choice(rd, pointer, v, mode_names, SPEC_NMODES, &got) < 0)
-        return -1;
-    *(enum spec_mode *)target = got;
-    return 0;
+    return spec_read_choice(rd, pointer, v, mode_names, SPEC_NMODES, target);
 }
 
 static int read_undecided(struct spec_reader *rd, const char *pointer, const json_t *v,
                           void *target)
 {
-    unsigned got;
-
-    if (spec_read_choice(rd, pointer, v, undecided_names, SPEC_NUNDECIDED, &got) < 0)
-        return -1;
-    *(enum spec_undecided *)target = got;
-    return 0;
+    return spec_read_choice(rd, pointer, v, undecided_names, SPEC_NUNDECIDED, target);
 }
 
 static int read_strategy(struct spec_reader *rd, const char *pointer, const json_t *v,
                          void *target)
 {
-    unsigned got;
-
-    if (spec_read_choice(rd, pointer, v, strategy_names, SPEC_NSTRATEGIES, &got) < 0)
-        return -1;
-    *(enum spec_strategy *)target = got;
-    return 0;
+    return spec_read_choice(rd, pointer, v, strategy_names, SPEC_NSTRATEGIES, target);
 }
 
 static int read_supersede(struct spec_reader *rd, const char *pointer, const json_t *v,
                           void *target)
 {
-    unsigned got;
-
-    if (spec_read_choice(rd, pointer, v, supersede_names, SPEC_NSUPERSEDES, &got) < 0)
-        return -1;
-    *(enum spec_supersede *)target = got;
-    return 0;
+    return spec_read_choice(rd, pointer, v, supersede_names, SPEC_NSUPERSEDES, target);
 }
 
 static int read_unit(struct spec_reader *rd, const char *pointer, const json_t *v, void *target)
 {
-    unsigned got;
-
-    if (spec_read_choice(rd, pointer, v, unit_names, JUDGE_NUNITS, &got) < 0)
-        return -1;
-    *(uint32_t *)target = got;
-    return 0;
+    return spec_read_choice(rd, pointer, v, unit_names, JUDGE_NUNITS, target);
 }
 
 static int read_chance(struct spec_reader *rd, const char *pointer, const json_t *v,

@@ -51,7 +51,7 @@ static int read_target(struct spec_reader *rd, const char *pointer, const json_t
 {
     const char *text = json_string_value(v);
 
-    ++*(unsigned *)target;
+    (void)target;
     if (!text || (strncmp(text, "http://", 7) != 0 && strncmp(text, "https://", 8) != 0 &&
                   !is_reference(text)))
         return spec_fail(rd, pointer,
@@ -90,7 +90,7 @@ static bool is_address(const char *text)
 static int read_address(struct spec_reader *rd, const char *pointer, const json_t *v,
                         void *target)
 {
-    *(bool *)target = true;
+    (void)target;
     if (!is_address(json_string_value(v)))
         return spec_fail(rd, pointer, "must be an address such as \"oncall@shop.example\"");
     return 0;
@@ -121,7 +121,7 @@ static int read_server(struct spec_reader *rd, const char *pointer, const json_t
                     : strncmp(text, "smtps://", 8) == 0 ? 8
                                                         : 0;
 
-    *(bool *)target = true;
+    (void)target;
     if (!scheme || !text[scheme] || strpbrk(text + scheme, "@/? "))
         return spec_fail(rd, pointer,
                          "must be like \"smtp://mail.example:587\" or "
@@ -133,54 +133,30 @@ static int read_user(struct spec_reader *rd, const char *pointer, const json_t *
 {
     const char *text = json_string_value(v);
 
-    *(bool *)target = true;
+    (void)target;
     if (!text || !*text || strpbrk(text, "\r\n"))
         return spec_fail(rd, pointer, "must be a name");
     return 0;
 }
 
-static int read_password(struct spec_reader *rd, const char *pointer, const json_t *v,
-                         void *target)
-{
-    *(bool *)target = true;
-    return read_secret(rd, pointer, v, NULL);
-}
-
 static int read_email(struct spec_reader *rd, const char *pointer, const json_t *v,
                       void *target)
 {
-    bool to = false, from = false, server = false, user = false, password = false;
-    const struct spec_field fields[] = {
-        {"to", read_recipients, &to},           {"from", read_address, &from},
-        {"server", read_server, &server},       {"user", read_user, &user},
-        {"password", read_password, &password},
+    static const struct spec_field fields[] = {
+        {"to", read_recipients, NULL},   {"from", read_address, NULL},
+        {"server", read_server, NULL},   {"user", read_user, NULL},
+        {"password", read_secret, NULL},
     };
 
-    ++*(unsigned *)target;
+    (void)target;
     if (spec_read_object(rd, pointer, v, fields, ARRAY_LEN(fields)) < 0)
         return -1;
-    if (!to || !from || !server)
+    if (!json_object_get(v, "to") || !json_object_get(v, "from") ||
+        !json_object_get(v, "server"))
         return spec_fail(rd, pointer, "needs \"to\", \"from\" and \"server\"");
-    if (user != password)
+    if (!json_object_get(v, "user") != !json_object_get(v, "password"))
         return spec_fail(rd, pointer, "needs \"user\" and \"password\" or neither");
     return 0;
-}
-
-/* --- PagerDuty --- */
-
-static int read_routing_key(struct spec_reader *rd, const char *pointer, const json_t *v,
-                            void *target)
-{
-    ++*(unsigned *)target;
-    return read_secret(rd, pointer, v, NULL);
-}
-
-static int read_url(struct spec_reader *rd, const char *pointer, const json_t *v, void *target)
-{
-    unsigned targets = 0;
-
-    *(bool *)target = true;
-    return read_target(rd, pointer, v, &targets);
 }
 
 /* --- the lists --- */
@@ -197,26 +173,25 @@ static int read_name(struct spec_reader *rd, const char *pointer, const json_t *
 
 static int read_entry(struct spec_reader *rd, const char *pointer, const json_t *entry)
 {
-    unsigned targets = 0;
-    bool url = false;
-    const struct spec_field fields[] = {
-        {"name", read_name, NULL},
-        {"on", read_on, NULL},
-        {"webhook", read_target, &targets},
-        {"slack", read_target, &targets},
-        {"pagerduty", read_routing_key, &targets},
-        {"email", read_email, &targets},
-        {"secret", read_secret, NULL},
-        {"url", read_url, &url},
+    static const char *const kinds[] = {"webhook", "slack", "pagerduty", "email"};
+    static const struct spec_field fields[] = {
+        {"name", read_name, NULL},        {"on", read_on, NULL},
+        {"webhook", read_target, NULL},   {"slack", read_target, NULL},
+        {"pagerduty", read_secret, NULL}, /* its routing key */
+        {"email", read_email, NULL},      {"secret", read_secret, NULL},
+        {"url", read_target, NULL},
     };
+    unsigned n = 0;
 
     if (spec_read_object(rd, pointer, entry, fields, ARRAY_LEN(fields)) < 0)
         return -1;
-    if (targets != 1)
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
+        n += json_object_get(entry, kinds[i]) != NULL;
+    if (n != 1)
         return spec_fail(
             rd, pointer,
             "must have one of \"webhook\", \"slack\", \"pagerduty\" and \"email\"");
-    if (url && !json_object_get(entry, "pagerduty"))
+    if (json_object_get(entry, "url") && !json_object_get(entry, "pagerduty"))
         return spec_fail(rd, pointer, "\"url\" is where PagerDuty is, and nothing else's");
     if (json_object_get(entry, "secret") && !json_object_get(entry, "webhook"))
         return spec_fail(rd, pointer, "\"secret\" signs what a webhook gets, nothing else");

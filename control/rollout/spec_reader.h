@@ -39,7 +39,8 @@ spec_read_fn spec_read_duration; /* uint64_t, milliseconds */
 spec_read_fn spec_read_flag;     /* bool */
 int spec_read_number(struct spec_reader *rd, const char *pointer, const json_t *v, double min,
                      double max, double *out);
-/* One of NAMES; its index goes to *OUT. */
+/* One of NAMES; its index goes to *OUT, an unsigned or an enum, which is one where none of its
+ * values is negative. */
 int spec_read_choice(struct spec_reader *rd, const char *pointer, const json_t *v,
                      const char *const *names, size_t n, unsigned *out);
 

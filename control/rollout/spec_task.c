@@ -152,12 +152,7 @@ static int read_need(struct spec_reader *rd, const char *pointer, const json_t *
 static int read_failure(struct spec_reader *rd, const char *pointer, const json_t *v,
                         void *target)
 {
-    unsigned got;
-
-    if (spec_read_choice(rd, pointer, v, failure_names, SPEC_NFAILURES, &got) < 0)
-        return -1;
-    *(enum spec_failure *)target = got;
-    return 0;
+    return spec_read_choice(rd, pointer, v, failure_names, SPEC_NFAILURES, target);
 }
 
 static int read_of(struct spec_reader *rd, const char *pointer, const json_t *v, void *target)

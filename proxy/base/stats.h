@@ -2,11 +2,11 @@
  * stats.h - counters and histograms in shared memory: evidence flows up.
  *
  * One memfd holds a header and MAX_WORKERS+1 slabs. Slab i is written by worker i alone, with
- * relaxed stores and no locks (an upgrade gives the new workers
- * slabs beside those of the old ones); the last slab is the *retired* one, written by the
- * supervisor alone. When a worker dies the supervisor adds its counters to the retired slab and
- * zeroes the worker's slab, so sums over all slabs never go back and gauges never leak. Readers
- * that see `fold_seq` odd or changed around a sum take it again.
+ * relaxed stores and no locks (an upgrade gives the new workers slabs beside those of the old
+ * ones); the last slab is the *retired* one, written by the supervisor alone. When a worker
+ * dies the supervisor adds its counters to the retired slab and zeroes the worker's slab, so
+ * sums over all slabs never go back and gauges never leak. Readers that see `fold_seq` odd or
+ * changed around a sum take it again.
  *
  * A *cell* is the index of a version or endpoint in every slab. The controller hands cells out
  * (stable while the name lives, reused only after all workers have applied a snapshot without

@@ -57,6 +57,15 @@ static int open_stats(struct supervisor *s)
     return -1;
 }
 
+/* RC, once the log has D's mistakes with their places in the config file. */
+static int told(const struct supervisor *s, struct conf_diags *d, int rc)
+{
+    conf_diags_locate(d, s->options->config);
+    log_diags(d);
+    conf_diags_release(d);
+    return rc;
+}
+
 static int load_material(struct supervisor *s)
 {
     struct conf_diags d;
@@ -64,10 +73,7 @@ static int load_material(struct supervisor *s)
 
     conf_diags_init(&d);
     rc = material_load(&s->material, s->conf, &d);
-    conf_diags_locate(&d, s->options->config);
-    log_diags(&d);
-    conf_diags_release(&d);
-    return rc;
+    return told(s, &d, rc);
 }
 
 static int open_sockets(struct supervisor *s)
@@ -78,10 +84,7 @@ static int open_sockets(struct supervisor *s)
     conf_diags_init(&d);
     rc = listeners_update(s->listeners, s->conf, &d, NULL, NULL);
     rc |= try_log(s->conf, &s->log_fd, &d);
-    conf_diags_locate(&d, s->options->config);
-    log_diags(&d);
-    conf_diags_release(&d);
-    return rc;
+    return told(s, &d, rc);
 }
 
 static int open_api(struct supervisor *s)
@@ -91,10 +94,7 @@ static int open_api(struct supervisor *s)
 
     conf_diags_init(&d);
     rc = apisock_open(&s->apisock, &s->conf->control, &s->user, &d);
-    conf_diags_locate(&d, s->options->config);
-    log_diags(&d);
-    conf_diags_release(&d);
-    return rc;
+    return told(s, &d, rc);
 }
 
 /* In the place of another program. */
