@@ -10,42 +10,8 @@ import socket
 import ssl
 import subprocess
 
-from harness import free_port, story
-
-LOAD = """
-const http2 = require('http2');
-let ok = 0, failed = 0, running = true;
-process.stdin.on('end', () => { running = false; }).resume();
-const ask = (s) => new Promise((done) => {
-  const r = s.request({ ':path': '/', ':authority': 'shop' });
-  let status, error;
-  r.on('response', (h) => { status = h[':status']; });
-  r.on('error', (e) => { error = e; });
-  r.on('close', () => {
-    if (status === 200 && !error) ok++;
-    // node keeps what it has not sent yet when a GOAWAY comes, and calls it refused: nobody saw it
-    else if (r.rstCode !== http2.constants.NGHTTP2_REFUSED_STREAM) { failed++; console.log('failed', status, error); }
-    done();
-  });
-  r.resume();
-  r.end();
-});
-async function client() {
-  while (running) {
-    const s = http2.connect(process.argv[1]);
-    let leave = false;
-    s.on('goaway', () => { leave = true; });
-    s.on('error', (e) => { leave = true; failed++; console.log('session', e); });
-    s.on('close', () => { leave = true; });
-    const ready = await new Promise((done) => { s.once('connect', () => done(true)); s.once('close', () => done(false)); });
-    while (ready && running && !leave && !s.closed && !s.destroyed)
-      await Promise.all([...Array(4)].map(() => leave || s.closed ? null : ask(s)));
-    s.close();
-  }
-}
-setInterval(() => console.log('ok', ok), 100).unref();
-Promise.all([client(), client()]).then(() => { console.log('end', ok, failed); process.exit(0); });
-"""
+from harness import Skip, free_port, story
+from http2_load import Http2Load
 
 
 def install(build, folder):
@@ -94,6 +60,8 @@ def upgraded(t, s, before):
 
 
 def tell(t):
+    if not shutil.which("node"):
+        raise Skip("there is no node")
     folder = t.directory / "bin"
     folder.mkdir()
     install(t.build, folder)
@@ -116,10 +84,7 @@ def tell(t):
     clients = Clients(t, tls)
     t.check(not clients.handshake(), "the first session is a new one")
     load = t.load(s, clients=4, rate=200)
-    log = t.directory / "load.log"
-    node = subprocess.Popen(["node", "-e", LOAD, f"http://127.0.0.1:{h2}"], stdin=subprocess.PIPE,
-                            stdout=log.open("wb"), stderr=subprocess.STDOUT)
-    node.stop = node.kill
+    node = Http2Load(t.directory, h2, sessions=2, streams=4)
     t.started.append(node)
     kept = socket.create_connection(("127.0.0.1", port), 60)
     f = kept.makefile("rb")
@@ -163,9 +128,8 @@ def tell(t):
 
     load.stop()
     t.no_failures(load)
-    node.stdin.close()
-    t.eventually("the load has ended", lambda: node.poll() is not None)
-    t.equal(log.read_text().splitlines()[-1].split()[::2], ["end", "0"], f"HTTP/2: {log.read_text()[-500:]}")
+    node.end()
+    node.ended_well(t)
     s.signal(signal.SIGTERM)
     t.equal(s.wait(90), 0, "exit status")
     t.build = build

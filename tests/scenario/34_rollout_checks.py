@@ -3,7 +3,6 @@
 and what to do, a blue-green release is one switch and comes back at once, and a hook that may have
 run when the controller died is not run again by itself."""
 import collections
-import http.server
 import json
 import os
 import signal
@@ -13,52 +12,30 @@ import threading
 import time
 from xml.etree import ElementTree
 
-from harness import free_port, story
+from harness import story
+from receiver import Receiver
 
 DONE = ("succeeded", "reverted", "rolled_back", "superseded")
 
 
-class Receiver:
-    """Somebody who takes hooks: what came by path, and what each path answers."""
+class Hooks(Receiver):
+    """What came by path, and what each path answers."""
 
     def __init__(self):
         self.got, self.answers = collections.defaultdict(list), {}
         self.hold = threading.Event()
         self.hold.set()
-        receiver = self
+        super().__init__()
 
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do(self):
-                body = self.rfile.read(int(self.headers.get("content-length") or 0))
-                receiver.got[self.path].append((self.command, dict(self.headers), body))
-                if self.path == "/slow":
-                    receiver.hold.wait(60)
-                status, text = receiver.answers.get(self.path, (200, "{}"))
-                self.send_response(status)
-                self.send_header("content-length", str(len(text)))
-                self.end_headers()
-                self.wfile.write(text.encode())
-
-            do_GET = do_POST = do
-
-            def log_message(self, *_):
-                pass
-
-            def handle(self):  # who asked may be gone
-                try:
-                    super().handle()
-                except OSError:
-                    pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", free_port()), Handler)
-        self.url = "http://127.0.0.1:%d" % self.server.server_port
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+    def take(self, command, path, headers, body):
+        self.got[path].append((command, headers, body))
+        if path == "/slow":
+            self.hold.wait(60)
+        return self.answers.get(path, (200, "{}"))
 
     def stop(self):
         self.hold.set()
-        self.server.shutdown()
+        super().stop()
 
 
 def approve_as(s, uid, rollout):
@@ -114,7 +91,7 @@ def read_audit(t, s):
 
 def tell(t):
     v1, v2, v3 = t.origin("v1"), t.origin("v2"), t.origin("v3")
-    hooks = Receiver()
+    hooks = Hooks()
     t.started.append(hooks)
     s = t.sluice(services={"shop": {"versions": {"v1": {"endpoints": [v1.address]}}}})
 

@@ -5,46 +5,31 @@ that was taken."""
 import collections
 import hashlib
 import hmac
-import http.server
 import json
 import os
 import signal
-import threading
 
 from harness import free_port, story
+from receiver import Receiver
 
 SECRET = "correct horse"
 
 
-class Hooks:
+class Hooks(Receiver):
     """Takes notices; what came by path, and the status each path answers."""
 
     def __init__(self):
         self.got, self.answers = collections.defaultdict(list), {}
-        hooks = self
+        super().__init__()
 
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_POST(self):
-                body = self.rfile.read(int(self.headers["content-length"]))
-                status = hooks.answers.get(self.path, 200)
-                hooks.got[self.path].append((status, dict(self.headers), body))
-                self.send_response(status)
-                self.send_header("content-length", "0")
-                self.end_headers()
-
-            def log_message(self, *_):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", free_port()), Handler)
-        self.url = "http://127.0.0.1:%d" % self.server.server_port
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+    def take(self, command, path, headers, body):
+        status = self.answers.get(path, 200)
+        self.got[path].append((status, headers, body))
+        return status, ""
 
     def taken(self, path):
         """The types of what was taken, in order."""
         return [h["Sluice-Event"] for status, h, _ in self.got[path] if status == 200]
-
-    def stop(self):
-        self.server.shutdown()
 
 
 def signed(headers, body):

@@ -5,15 +5,14 @@ resolved; a mail server gets letters, with a password, and one that refuses is g
 import collections
 import email
 import email.policy
-import http.server
 import json
 import os
 import shutil
 import signal
 import subprocess
-import threading
 
 from harness import Process, Skip, free_port, story
+from receiver import Receiver
 
 # A real mail server; what it got is one line of JSON each.
 SERVER = """
@@ -47,31 +46,17 @@ while True:
 PYTHON = "/usr/bin/python3"  # Debian's, which has Debian's packages
 
 
-class Pager:
+class Pager(Receiver):
     """Takes events as PagerDuty does: 202, and 400 for a key that it does not know."""
 
     def __init__(self):
         self.got = collections.defaultdict(list)
-        pager = self
+        super().__init__()
 
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_POST(self):
-                body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-                known = body["routing_key"] in ("key-of-ann", "key-of-bob")
-                pager.got[body["routing_key"]].append(body)
-                self.send_response(202 if known else 400)
-                self.send_header("content-length", "0")
-                self.end_headers()
-
-            def log_message(self, *_):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", free_port()), Handler)
-        self.url = "http://127.0.0.1:%d/v2/enqueue" % self.server.server_port
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def stop(self):
-        self.server.shutdown()
+    def take(self, command, path, headers, body):
+        event = json.loads(body)
+        self.got[event["routing_key"]].append(event)
+        return 202 if event["routing_key"] in ("key-of-ann", "key-of-bob") else 400, ""
 
 
 def tell(t):
@@ -79,6 +64,7 @@ def tell(t):
         raise Skip("there is no python3-aiosmtpd")
     v1, v2 = t.origin("v1"), t.origin("v2")
     pager, port, guarded = Pager(), free_port(), free_port()
+    enqueue = pager.url + "/v2/enqueue"
     t.started.append(pager)
     post = Process("post", [PYTHON, "-c", SERVER, str(port)], t.directory)
     guard = Process("guard", [PYTHON, "-c", SERVER, str(guarded), "guarded"], t.directory)
@@ -100,8 +86,8 @@ def tell(t):
         return {"to": ["ann@shop.example", "bob@shop.example"], "from": "sluice@shop.example", "server": f"smtp://127.0.0.1:{server}", **more}
 
     t.say("a ladder: ann at once, bob later, and the boss not before he is due")
-    r = start(notify=[{"name": "ann", "on": ["holding", "succeeded"], "pagerduty": "@env:PD_ANN", "url": pager.url},
-                      {"name": "bob", "on": [], "pagerduty": "@env:PD_BOB", "url": pager.url},
+    r = start(notify=[{"name": "ann", "on": ["holding", "succeeded"], "pagerduty": "@env:PD_ANN", "url": enqueue},
+                      {"name": "bob", "on": [], "pagerduty": "@env:PD_BOB", "url": enqueue},
                       {"name": "boss", "on": [], "email": mail(port)},
                       {"on": ["started", "succeeded"], "email": mail(guarded, user="sluice", password="@env:MAIL")}],
               escalation=[{"after": "0s", "to": "ann"}, {"after": "3s", "to": "bob"}, {"after": "1h", "to": "boss"}])
@@ -146,7 +132,7 @@ def tell(t):
     t.say("who refuses is given up, and that is an event")
     start(notify=[{"on": ["started"], "email": {**mail(port), "to": ["nobody@shop.example"]}},
                   {"on": ["started"], "email": mail(guarded, user="sluice", password="@env:WRONG")},
-                  {"on": ["started"], "pagerduty": "@env:WRONG", "url": pager.url}])
+                  {"on": ["started"], "pagerduty": "@env:WRONG", "url": enqueue}])
 
     def failures():
         return [e["message"] for e in s.api("GET", "/v1/events?limit=1000")["events"] if e["type"] == "notify.failed"]

@@ -3,10 +3,10 @@
 a client hears it in two steps: no more streams at some time, then, once what it had sent by then has
 arrived, from which number on nothing was looked at."""
 import shutil
-import subprocess
 import threading
 
 from harness import Peer, Skip, free_port, story
+from http2_load import Http2Load
 from raw_http2 import DATA, END_STREAM, GOAWAY, PING, Raw, frame, request
 
 
@@ -30,46 +30,6 @@ class Service(Peer):
                     conn.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
             except OSError:
                 pass
-
-
-LOAD = """
-const http2 = require('http2');
-let ok = 0, failed = 0, running = true, round = 0;
-const ask = (s) => new Promise((done) => {
-  const r = s.request({ ':path': '/', ':authority': 'shop' });
-  let status, error;
-  r.on('response', (h) => { status = h[':status']; });
-  r.on('error', (e) => { error = e; });
-  r.on('close', () => {
-    if (status === 200 && !error) ok++;
-    // node keeps what it has not sent yet when a GOAWAY comes, and calls it refused: nobody saw it
-    else if (r.rstCode !== http2.constants.NGHTTP2_REFUSED_STREAM) { failed++; console.log('failed', status, error); }
-    done();
-  });
-  r.resume();
-  r.end();
-});
-async function client() {
-  while (running) {
-    const s = http2.connect(process.argv[1]);
-    let leave = false;
-    s.on('goaway', () => { leave = true; });
-    s.on('error', (e) => { leave = true; if (e.code === 'ECONNREFUSED') running = false; });
-    s.on('close', () => { leave = true; });
-    const ready = await new Promise((done) => { s.once('connect', () => done(true)); s.once('close', () => done(false)); });
-    while (ready && running && !leave && !s.closed && !s.destroyed)
-      await Promise.all([...Array(8)].map(() => leave || s.closed ? null : ask(s)));
-    s.close();
-  }
-}
-setInterval(() => console.log('ok', ok), 100).unref();
-Promise.all([client(), client(), client()]).then(() => { console.log('end', ok, failed); process.exit(0); });
-"""
-
-
-def answered(load):
-    lines = [l for l in load.log().splitlines() if l.startswith("ok ")]
-    return int(lines[-1].split()[1]) if lines else 0
 
 
 def told_twice(t, service, s, port):
@@ -103,23 +63,18 @@ def tell(t):
                                                               "v2": {"endpoints": [service.address]}},
                                                  "weights": {"v1": 100, "v2": 0}}},
                  listeners={"web": {"address": f"127.0.0.1:{port}", "protocols": ["h2"]}})
-    log = t.directory / "load.log"
-    load = subprocess.Popen(["node", "-e", LOAD, f"http://127.0.0.1:{port}"], stdout=log.open("wb"),
-                            stderr=subprocess.STDOUT)
-    load.log = lambda: log.read_text(errors="replace")
-    load.stop = load.kill
+    load = Http2Load(t.directory, port, sessions=3, streams=8, until_refused=True)
     t.started.append(load)
-    t.eventually("the load has begun", lambda: answered(load) > 100)
+    t.eventually("the load has begun", lambda: load.answered() > 100)
     for n in range(3):
         s.config["services"]["shop"]["weights"] = {"v1": 100 - 10 * n, "v2": 10 * n}
         s.write_config()
         s.process.send_signal(1)
-        so_far = answered(load)
-        t.eventually(f"requests after reload {n}", lambda: answered(load) > so_far + 200)
+        so_far = load.answered()
+        t.eventually(f"requests after reload {n}", lambda: load.answered() > so_far + 200)
     told_twice(t, service, s, port)
     t.equal(s.wait(90), 0, "exit status")
-    t.eventually("the load has ended", lambda: load.poll() is not None)
-    t.equal(load.log().splitlines()[-1].split()[::2], ["end", "0"], f"requests that failed: {load.log()[-500:]}")
+    load.ended_well(t)
 
 
 story(__doc__, tell)
